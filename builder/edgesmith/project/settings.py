@@ -1,0 +1,213 @@
+"""The one settings model: what may stand in `edgesmith.toml`, with default and meaning.
+
+The JSON schema, the reference page and the checks all come from these classes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from edgesmith.platforms import load_platforms
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
+Version = Annotated[str, StringConstraints(pattern=r"^\d{1,5}\.\d{1,5}\.\d{1,5}([-+][0-9A-Za-z.-]+)?$")]
+Dtype = Literal[
+    "float32", "float64", "float16", "int8", "uint8", "int16", "uint16",
+    "int32", "uint32", "int64", "uint64", "bool",
+]
+Metric = Literal["top1", "top5", "cosine", "sqnr_db", "max_abs_error"]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A table of the project file: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class InputSettings(Section):
+    """One model input."""
+
+    shape: tuple[Positive | Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], ...] = (
+        Field(description="Sizes in order; a string names a dynamic dimension.", strict=False)
+    )
+    dtype: Dtype = Field("float32", description="Element type that the model takes.")
+    sizes: dict[str, Annotated[tuple[Positive, ...], Field(min_length=1, strict=False)]] = Field(
+        default_factory=dict,
+        description="Sizes with which dynamic dimensions are checked; default 1 and 2.",
+    )
+
+
+class ModelSettings(Section):
+    """The model: what it is called, where it comes from, what it takes."""
+
+    name: Name = Field(description="Name of bundle, program and C++ package.")
+    version: Version = Field(
+        "0.1.0",
+        description="MAJOR.MINOR.PATCH; goes into bundle and reports, and guards against rollback.",
+    )
+    source: str = Field(
+        min_length=1,
+        description="`FILE.py:callable` returning an nn.Module, or a `FILE.onnx`.",
+    )
+    python: str | None = Field(
+        None, description="Interpreter that runs model.py and data.py; default: edgesmith's own."
+    )
+    depends: tuple[str, ...] = Field(
+        (),
+        description="Files that source or data read and that can't be seen from Python, such as"
+        " weights read by native code. Imported modules and opened files are found by themselves.",
+        strict=False,
+    )
+    opset: Annotated[int, Field(ge=13, le=23)] | None = Field(
+        None, description="ONNX opset of the export; default 20."
+    )
+    exporter: Literal["auto", "dynamo", "torchscript"] = Field(
+        "auto", description="`auto` takes the first exporter whose model agrees with PyTorch."
+    )
+    inputs: dict[str, InputSettings] = Field(
+        default_factory=dict,
+        description="The inputs in the order of forward(); optional for .onnx sources.",
+    )
+
+
+class DataSettings(Section):
+    """Calibration and evaluation data."""
+
+    calibration: str = Field(
+        min_length=1,
+        description="`FILE.py:callable` yielding {input: array}; or a folder or glob of .npz or"
+        " .safetensors files with an array per input.",
+    )
+    evaluation: str = Field(
+        min_length=1,
+        description="`FILE.py:callable` yielding ({input: array}, label or {output: array} or"
+        " None); or a folder or glob whose files may hold an array named `label`.",
+    )
+    calibration_samples: Positive = Field(200, description="At most so many are read.")
+    evaluation_samples: Positive = Field(500, description="At most so many are read.")
+    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = Field(
+        ("top1",),
+        description="The first decides. Without labels they compare with the reference outputs.",
+        strict=False,
+    )
+
+
+class QuantizeSettings(Section):
+    """How the model is quantized."""
+
+    precision: Literal["int8", "fp32"] = Field("int8", description="What the target runs.")
+    calibration: Literal["auto", "minmax", "percentile", "entropy"] = Field(
+        "auto",
+        description="How activation ranges are found; `auto` starts with minmax and tries the"
+        " others only when the accuracy budget is missed.",
+    )
+    accuracy_budget: Annotated[float, Field(ge=0)] = Field(
+        0.01, description="Allowed loss in the deciding metric, in its own unit.", strict=False
+    )
+    exclude: tuple[str, ...] = Field(
+        (), description="Node names or operator types kept in float; `*` matches any text.",
+        strict=False,
+    )
+
+
+class BenchSettings(Section):
+    """What the harness measures; every combination of shape, threads and variant is a run."""
+
+    shapes: Annotated[tuple[dict[str, Positive], ...], Field(min_length=1)] = Field(
+        ({},), description="Values of dynamic dimensions; those not named are 1.", strict=False
+    )
+    threads: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(
+        (1,), description="Intra-op threads.", strict=False
+    )
+    variants: Annotated[tuple[Literal["fp32", "int8"], ...], Field(min_length=1)] = Field(
+        ("fp32", "int8"), description="The first is the baseline of comparisons.", strict=False
+    )
+    min_seconds: Annotated[float, Field(gt=0)] = Field(
+        5.0, description="Least time of steady measuring in each process.", strict=False
+    )
+    min_iterations: Positive = Field(200, description="Least timed inferences in each process.")
+    processes: Annotated[int, Field(ge=1, le=100)] = Field(
+        3, description="Fresh processes for each run."
+    )
+
+
+class GateSettings(Section):
+    """Limits that a report must keep; judged on the confidence interval."""
+
+    max_p50_latency_ms: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Limit of the median latency.", strict=False
+    )
+    max_p99_latency_ms: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Limit of the 99th percentile of the latency.", strict=False
+    )
+    max_peak_rss_bytes: Positive | None = Field(None, description="Limit of the peak memory.")
+    max_accuracy_loss: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="Limit of the loss in the deciding metric against FP32.", strict=False
+    )
+
+
+class TargetSettings(Section):
+    """A kind of device that is built for."""
+
+    platform: str = Field(description="Name of a platform, such as linux-x86_64.")
+    cpu: str | None = Field(None, description="CPU model, for choices that depend on it.")
+    toolchain: Literal["zig", "gcc"] | None = Field(
+        None, description="Compiler; default: the platform's."
+    )
+    quantize: dict[str, object] = Field(
+        default_factory=dict, description="Keys of [quantize] that differ for this target."
+    )
+    bench: dict[str, object] = Field(
+        default_factory=dict, description="Keys of [bench] that differ for this target."
+    )
+
+    @field_validator("platform")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        known = sorted(load_platforms())
+        if value not in known:
+            raise ValueError(f"one of: {', '.join(known)}")
+        return value
+
+
+class DeviceSettings(Section):
+    """A device that is flashed and measured."""
+
+    target: Name = Field(description="Name of the target whose bundle it runs.")
+    transport: Literal["local"] = Field(description="How it is reached; `local`: this machine.")
+    root: str | None = Field(
+        None,
+        min_length=1,
+        description="Where releases are installed: absolute, or relative to the login's home;"
+        " default for local: edgesmith/devices/NAME in the user's data folder.",
+    )
+    bench: dict[str, object] = Field(
+        default_factory=dict, description="Keys of [bench] that differ for this device."
+    )
+    gates: dict[str, object] = Field(
+        default_factory=dict, description="Keys of [gates] that differ for this device."
+    )
+
+
+class DefaultsSettings(Section):
+    """What is meant when a command names no target or device."""
+
+    targets: tuple[Name, ...] = Field((), description="Default: all targets.", strict=False)
+    devices: tuple[Name, ...] = Field((), description="Default: all devices.", strict=False)
+
+
+class ProjectSettings(Section):
+    """The whole project file."""
+
+    schema_: Literal[1] = Field(alias="schema", description="Version of this file's format.")
+    model: ModelSettings
+    data: DataSettings
+    quantize: QuantizeSettings = Field(default_factory=QuantizeSettings)
+    bench: BenchSettings = Field(default_factory=BenchSettings)
+    gates: GateSettings = Field(default_factory=GateSettings)
+    targets: Annotated[dict[Name, TargetSettings], Field(min_length=1)]
+    devices: dict[Name, DeviceSettings] = Field(default_factory=dict)
+    defaults: DefaultsSettings = Field(default_factory=DefaultsSettings)

@@ -1,0 +1,194 @@
+"""The frozen values that stages hand to each other; each can be read back from its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+RECORD = "record.json"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorInfo:
+    """An input or output: `dims` holds sizes, or names of dynamic dimensions."""
+
+    name: str
+    dtype: str
+    dims: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityCheck:
+    """One numeric comparison of a model against the one before it.
+
+    `inputs` says on which inputs, `sizes` gives the dynamic dimensions' values. The errors are
+    the largest over all outputs: absolute, and relative to the reference's largest magnitude.
+    """
+
+    against: str
+    inputs: str
+    sizes: Mapping[str, int]
+    max_abs_error: float
+    max_rel_error: float
+    tolerance_rel: float
+    passed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxFile:
+    """An ONNX file below its stage's folder; `path` is relative to that folder."""
+
+    path: str
+    sha256: str
+    bytes: int
+    opset: int
+    ir_version: int
+    nodes: int
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportAttempt:
+    """What one exporter did; `reason` is empty for the one that was taken."""
+
+    exporter: str
+    taken: bool
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedModel:
+    """The FP32 ONNX model with its proof against the source."""
+
+    onnx: OnnxFile
+    source_kind: str
+    exporter: str
+    attempts: tuple[ExportAttempt, ...]
+    parity: tuple[ParityCheck, ...]
+    tools: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimplifiedModel:
+    """The model after simplification, or the exported one when simplifying changed it."""
+
+    onnx: OnnxFile
+    simplified: bool
+    reason: str
+    nodes_before: int
+    nodes_after: int
+    parity: tuple[ParityCheck, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSet:
+    """A file of samples (format "edgesmith-samples"), relative to its stage's folder."""
+
+    path: str
+    sha256: str
+    count: int
+    labelled: bool
+    with_reference: bool
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricValue:
+    """A metric of one variant against labels or the reference outputs."""
+
+    name: str
+    value: float
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionOptions:
+    """How ONNX Runtime must be set up for a variant, in Python and on the device."""
+
+    graph_optimization_level: str = "all"
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One model file that goes into the bundle."""
+
+    name: str
+    onnx: OnnxFile
+    precision: str
+    encoding: str
+    provider: str
+    session_options: SessionOptions
+    threads: int
+    self_test_min_sqnr_db: float
+    metrics: tuple[MetricValue, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizedModel:
+    """A target's variants; `golden` and `evaluation` are sample files for the bundle."""
+
+    target: str
+    variants: tuple[Variant, ...]
+    default_variant: str
+    golden: SampleSet
+    evaluation: SampleSet
+    calibration_method: str
+    accuracy_metric: str
+    accuracy_loss: float
+    accuracy_budget: float
+    within_budget: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedProject:
+    """A CMake project on disk; `files` are relative to its folder."""
+
+    target: str
+    identifier: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """An assembled bundle; `id` is the SHA-256 of manifest.json's bytes."""
+
+    id: str
+    target: str
+    platform: str
+    archive: str
+    archive_bytes: int
+    release_bytes: int
+    variants: tuple[str, ...]
+    default_variant: str
+
+
+def to_record(value: object) -> dict[str, Any]:
+    """A stage value as plain JSON types."""
+    record: dict[str, Any] = dataclasses.asdict(cast(Any, value))
+    return cast(dict[str, Any], json.loads(json.dumps(record, allow_nan=False)))
+
+
+def from_record(cls: type[T], record: object) -> T:
+    """A stage value from its JSON record; raises pydantic.ValidationError."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls).validate_python(record)
+
+
+def write_record(folder: Path, value: object) -> None:
+    """Writes `record.json`, by which a later run reads the stage's value back."""
+    text = json.dumps(to_record(value), indent=1, sort_keys=True, ensure_ascii=False)
+    (folder / RECORD).write_text(text + "\n")
+
+
+def read_record(cls: type[T], folder: Path) -> T:
+    """The stage value that `folder` holds."""
+    return from_record(cls, json.loads((folder / RECORD).read_text()))
