@@ -1,0 +1,153 @@
+"""A checked project: its settings, its folders, and what holds for one target or device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgesmith.errors import UsageError
+from edgesmith.platforms import Platform, load_platforms
+from edgesmith.project.mistakes import suggestion
+from edgesmith.project.settings import (
+    BenchSettings,
+    DeviceSettings,
+    GateSettings,
+    ProjectSettings,
+    QuantizeSettings,
+)
+
+ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A target with its overrides applied."""
+
+    name: str
+    platform: Platform
+    cpu: str | None
+    toolchain: str
+    quantize: QuantizeSettings
+    bench: BenchSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """A device with its target's and its own overrides applied."""
+
+    name: str
+    target: str
+    transport: str
+    root: Path
+    bench: BenchSettings
+    gates: GateSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A project file that was read and found right; `layers` names where settings came from."""
+
+    file: Path
+    settings: ProjectSettings
+    layers: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        return self.file.parent
+
+    @property
+    def build_folder(self) -> Path:
+        return self.folder / "build" / self.settings.model.name
+
+    @property
+    def state_folder(self) -> Path:
+        return self.build_folder / ".state"
+
+    @property
+    def reports_folder(self) -> Path:
+        return self.folder / "reports"
+
+    def stage_folder(self, stage: str, target: str | None = None) -> Path:
+        base = self.build_folder / target if target else self.build_folder
+        return base / stage
+
+    def target(self, name: str) -> Target:
+        """The target with its overrides; raises UsageError for an unknown name."""
+        settings = _named(self.settings.targets, name, "target", self.file)
+        platform = load_platforms()[settings.platform]
+        return Target(
+            name=name,
+            platform=platform,
+            cpu=settings.cpu,
+            toolchain=settings.toolchain or platform.default_toolchain,
+            quantize=_overridden(self.settings.quantize, settings.quantize),
+            bench=_overridden(self.settings.bench, settings.bench),
+        )
+
+    def device(self, name: str) -> Device:
+        """The device with its overrides; raises UsageError for an unknown name."""
+        settings = _named(self.settings.devices, name, "device", self.file)
+        return Device(
+            name=name,
+            target=settings.target,
+            transport=settings.transport,
+            root=_device_root(name, settings),
+            bench=_overridden(self.target(settings.target).bench, settings.bench),
+            gates=_overridden(self.settings.gates, settings.gates),
+        )
+
+    def target_names(self, asked: Iterable[str]) -> tuple[str, ...]:
+        """The targets a command means; raises UsageError for an unknown one."""
+        return _chosen(asked, self.settings.targets, self.settings.defaults.targets, "target",
+                       self.file)
+
+    def device_names(self, asked: Iterable[str]) -> tuple[str, ...]:
+        """The devices a command means; raises UsageError for an unknown one or none at all."""
+        names = _chosen(asked, self.settings.devices, self.settings.defaults.devices, "device",
+                        self.file)
+        if not names:
+            raise UsageError(
+                "the project has no device",
+                where=f"{self.file}, [devices]",
+                hint='add one, such as [devices.desk] with target = "..." and transport = "local"',
+            )
+        return names
+
+
+def _named(table: dict[str, Any], name: str, kind: str, file: Path) -> Any:
+    if name not in table:
+        raise UsageError(
+            f"unknown {kind} '{name}'; {suggestion(name, table)}",
+            where=f"--{kind}, {file} [{kind}s]",
+            hint=f"name a {kind} of the project file, or add [{kind}s.{name}] to it",
+        )
+    return table[name]
+
+
+def _chosen(
+    asked: Iterable[str], table: dict[str, Any], defaults: tuple[str, ...], kind: str, file: Path
+) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(asked))
+    if ALL in names:
+        return tuple(table)
+    for name in names:
+        _named(table, name, kind, file)
+    return names or defaults or tuple(table)
+
+
+def _overridden(base: Any, override: dict[str, object]) -> Any:
+    """`base` with the given keys replaced; both were validated when the file was read."""
+    merged = base.model_dump(exclude_unset=True) | override
+    return type(base).model_validate(merged)
+
+
+def _device_root(name: str, settings: DeviceSettings) -> Path:
+    if settings.root is None:
+        import os
+
+        base = os.environ.get("XDG_DATA_HOME")
+        data = Path(base) if base else Path.home() / ".local" / "share"
+        return data / "edgesmith" / "devices" / name
+    return Path.home() / settings.root
