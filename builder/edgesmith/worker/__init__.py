@@ -1,0 +1,1 @@
+"""Runs in a process of its own, with the user's interpreter: nothing here imports edgesmith."""

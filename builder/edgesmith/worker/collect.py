@@ -1,0 +1,184 @@
+"""Reads calibration or evaluation samples from the user's code or files into one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .failures import WorkerFailure
+from .source import load_callable
+from .tensors import Array, SamplesWriter
+
+_LABEL = "label"
+PROGRESS_EVERY = 25
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    """Writes at most `limit` samples to `output`; returns their count and what they carry."""
+    reader = _Reader(request)
+    writer = SamplesWriter(Path(request["output"]))
+    try:
+        for sample in reader.samples():
+            writer.add(reader.tensors(sample, writer))
+            if writer.count % PROGRESS_EVERY == 0:
+                print(f"@progress {writer.count} {request['limit']}", flush=True)
+            if writer.count == request["limit"]:
+                break
+        if writer.count == 0:
+            raise WorkerFailure(
+                "the data set is empty: not one sample came",
+                where=reader.where,
+                hint="yield at least one sample; some hundred give good calibration",
+            )
+        labelled = writer.facts("labels") is not None
+        referenced = any(writer.facts(f"outputs/{n}") for n in reader.output_names)
+        writer.close({"format": "edgesmith-samples", "schema_version": "1.0"})
+    finally:
+        writer.discard()
+    return {"count": writer.count, "labelled": labelled, "with_reference": referenced}
+
+
+class _Reader:
+    def __init__(self, request: dict[str, Any]) -> None:
+        self._kind: str = request["kind"]
+        self._source: str = request["source"]
+        self._inputs: list[dict[str, Any]] = request["inputs"]
+        self.where = f"data.{self._kind} = {self._source!r}"
+        self.output_names: set[str] = set()
+        self._sizes: dict[str, int] = {}
+
+    def samples(self) -> Iterator[tuple[Mapping[str, Any], Any]]:
+        """(inputs, label or outputs or None) pairs."""
+        if ".py:" in self._source:
+            found = load_callable(self._source, key=f"data.{self._kind}")()
+            yield from self._from_callable(found)
+        else:
+            yield from self._from_files()
+
+    def _from_callable(self, found: Any) -> Iterator[tuple[Mapping[str, Any], Any]]:
+        if not isinstance(found, Iterable):
+            raise self._bad(f"the callable returned a {type(found).__name__}", "yield samples")
+        for index, item in enumerate(found):
+            if self._kind == "calibration" and isinstance(item, Mapping):
+                yield item, None
+            elif isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Mapping):
+                yield item
+            elif isinstance(item, Mapping):
+                yield item, None
+            else:
+                form = "{input: array}"
+                form = form if self._kind == "calibration" else f"({form}, label)"
+                raise self._bad(f"sample {index} is a {type(item).__name__}", f"yield {form}")
+
+    def _from_files(self) -> Iterator[tuple[Mapping[str, Any], Any]]:
+        for path in self._files():
+            arrays = self._read(path)
+            label = arrays.pop(_LABEL, None) if _LABEL not in self._names() else None
+            yield arrays, None if label is None else label.reshape(-1)[0]
+
+    def _files(self) -> list[Path]:
+        path = Path(self._source)
+        if path.is_dir():
+            files = [p for p in sorted(path.iterdir()) if p.suffix in (".npz", ".safetensors")]
+        else:
+            base = Path(path.anchor) if path.is_absolute() else Path()
+            pattern = str(path.relative_to(base) if path.is_absolute() else path)
+            files = [p for p in sorted(base.glob(pattern)) if p.is_file()]
+        if not files:
+            raise self._bad("no .npz or .safetensors file is there", "correct the path or pattern")
+        return files
+
+    def _read(self, path: Path) -> dict[str, Array]:
+        try:
+            if path.suffix == ".npz":
+                with np.load(path, allow_pickle=False) as archive:
+                    return {name: archive[name] for name in archive.files}
+            if path.suffix == ".safetensors":
+                from safetensors.numpy import load
+
+                return dict(load(path.read_bytes()))
+        except Exception as error:
+            raise self._bad(
+                f"'{path}' can't be read: {error}", "write it anew with numpy.savez or safetensors"
+            ) from error
+        raise self._bad(f"'{path}' is neither .npz nor .safetensors", "convert it to one of these")
+
+    def _names(self) -> set[str]:
+        return {one["name"] for one in self._inputs}
+
+    def tensors(self, sample: tuple[Mapping[str, Any], Any], writer: SamplesWriter) -> dict[str, Array]:
+        """The sample's tensors under their names in the file, checked against the model."""
+        arrays, extra = sample
+        index = writer.count
+        given, known = set(map(str, arrays)), self._names()
+        if given != known:
+            raise self._bad(
+                f"sample {index} has the inputs {sorted(given)}, the model takes {sorted(known)}",
+                "name the arrays as the model's inputs",
+            )
+        tensors = {}
+        for one in self._inputs:
+            array = self._checked(one, np.asarray(arrays[one["name"]]), index)
+            self._same_shape(f"inputs/{one['name']}", array, writer)
+            tensors[f"inputs/{one['name']}"] = array
+        if self._kind == "evaluation" and extra is not None:
+            tensors.update(self._extra(extra, index))
+        if index > 0:
+            missing = {"labels"} & {n for n in ("labels",) if writer.facts(n)} - set(tensors)
+            if missing or ("labels" in tensors and not writer.facts("labels")):
+                raise self._bad(f"sample {index}: only some samples have a label", "label all or none")
+        return tensors
+
+    def _checked(self, one: dict[str, Any], array: Array, index: int) -> Array:
+        name, dtype = one["name"], np.dtype(one["dtype"])
+        if array.dtype != dtype:
+            raise self._bad(
+                f"sample {index}: '{name}' is {array.dtype}, the model takes {dtype}",
+                f"convert it: array.astype(numpy.{dtype})",
+            )
+        shape = one["shape"]
+        fits = array.ndim == len(shape) and all(
+            self._fits(dim, size) for dim, size in zip(shape, array.shape, strict=True)
+        )
+        if not fits:
+            raise self._bad(
+                f"sample {index}: '{name}' has the shape {list(array.shape)}, the model takes"
+                f" {shape}",
+                "yield arrays as they are fed to the model, batch dimension (of 1) included",
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise self._bad(
+                f"sample {index}: '{name}' holds NaN or infinity", "clean the data before it comes"
+            )
+        return array
+
+    def _fits(self, dim: int | str, size: int) -> bool:
+        return dim == size if isinstance(dim, int) else size >= 1
+
+    def _same_shape(self, key: str, array: Array, writer: SamplesWriter) -> None:
+        facts = writer.facts(key)
+        if facts is not None and facts[1] != array.shape:
+            raise self._bad(
+                f"sample {writer.count}: {key} has the shape {list(array.shape)}, the samples"
+                f" before it {list(facts[1])}",
+                "bring all samples to one shape",
+            )
+
+    def _extra(self, extra: Any, index: int) -> dict[str, Array]:
+        if isinstance(extra, Mapping):
+            self.output_names |= set(map(str, extra))
+            return {f"outputs/{name}": np.asarray(value) for name, value in extra.items()}
+        label = np.asarray(extra)
+        if label.size != 1 or label.dtype.kind not in "iub":
+            raise self._bad(
+                f"sample {index}: the label is a {type(extra).__name__} {label.dtype} of shape"
+                f" {list(label.shape)}",
+                "yield one integer class index, or a dict of reference outputs",
+            )
+        return {"labels": label.reshape(()).astype(np.int64)}
+
+    def _bad(self, what: str, hint: str) -> WorkerFailure:
+        return WorkerFailure(what, where=self.where, hint=hint)

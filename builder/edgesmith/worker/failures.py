@@ -1,0 +1,33 @@
+"""Failures that the parent shows to the user, without a traceback."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+
+class WorkerFailure(Exception):
+    """An expected failure: what happened, where (file or key), what to do."""
+
+    def __init__(self, what: str, *, where: str, hint: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+
+def place_in_project(error: BaseException, project: Path) -> str | None:
+    """`FILE:LINE in FUNCTION` of the innermost frame of the user's own code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    for frame in reversed(frames):
+        path = Path(frame.filename)
+        if path.is_relative_to(project) and "site-packages" not in path.parts:
+            return f"{path.relative_to(project)}:{frame.lineno} in {frame.name}"
+    return None
+
+
+def describe(error: BaseException) -> str:
+    """`TypeName: first lines of the message`."""
+    text = str(error).strip()
+    lines = text.splitlines()[:6]
+    return f"{type(error).__name__}: " + "\n    ".join(lines) if lines else type(error).__name__

@@ -1,0 +1,40 @@
+"""Runs the user's PyTorch model over a file of samples: the outputs all else is judged by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .failures import WorkerFailure
+from .modules import call, load_module
+from .tensors import SamplesWriter, open_samples
+
+PROGRESS_EVERY = 25
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    """Writes `outputs/NAME` for every sample to `output`."""
+    module = load_module(request["source"])
+    samples = open_samples(Path(request["samples"]))
+    inputs = [samples[f"inputs/{one['name']}"] for one in request["inputs"]]
+    writer = SamplesWriter(Path(request["output"]))
+    try:
+        for index in range(len(inputs[0])):
+            outputs = call(module, [array[index] for array in inputs])
+            for name, value in outputs.items():
+                if value.dtype.kind == "f" and not np.isfinite(value).all():
+                    raise WorkerFailure(
+                        f"the PyTorch model's output '{name}' holds NaN or infinity for"
+                        f" evaluation sample {index}",
+                        where=f"model.source = {request['source']!r}",
+                        hint="check the weights and that sample",
+                    )
+            writer.add({f"outputs/{name}": value for name, value in outputs.items()})
+            if writer.count % PROGRESS_EVERY == 0:
+                print(f"@progress {writer.count} {len(inputs[0])}", flush=True)
+        writer.close({"format": "edgesmith-samples", "schema_version": "1.0"})
+    finally:
+        writer.discard()
+    return {"count": writer.count}

@@ -1,0 +1,74 @@
+"""Reads a request, runs its operation in the project's folder, writes the response."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from .failures import WorkerFailure, describe, place_in_project
+from .tracking import ReadTracker
+
+# Operation -> module beside this file with a function run(request) -> JSON-able result.
+OPERATIONS = {
+    "export": "torch_export",
+    "reference": "reference",
+    "samples": "collect",
+    "simplify": "simplify",
+}
+
+
+def main(request_path: str, response_path: str) -> int:
+    """Serves one request; every failure is told in the response, the exit code is 0 then too."""
+    request = json.loads(Path(request_path).read_text())
+    project = Path(request["project"])
+    os.chdir(project)
+    sys.path.insert(0, str(project))
+    ignore = tuple(Path(path) for path in request["ignore"])
+    tracker = ReadTracker(project=project, ignore=ignore)
+    operation = importlib.import_module(
+        f".{OPERATIONS[request['operation']]}", package=__package__
+    )
+    tracker.install()
+    response = _run(operation, request, project)
+    response["dependencies"] = tracker.found()
+    response["tools"] = _tools()
+    Path(response_path).write_text(json.dumps(response, allow_nan=False))
+    sys.stdout.flush()
+    return 0
+
+
+def _run(operation: Any, request: dict[str, Any], project: Path) -> dict[str, Any]:
+    try:
+        return {"result": operation.run(request), "failure": None}
+    except WorkerFailure as failure:
+        return _failure(failure.what, failure.where, failure.hint)
+    except MemoryError:
+        return _failure("out of memory", request["where"], "use fewer samples or a larger machine")
+    except Exception as error:
+        place = place_in_project(error, project)
+        return _failure(
+            describe(error),
+            place or request["where"],
+            "correct the code there; it runs in the project's folder"
+            if place
+            else "see the message above; -v shows the whole output",
+        )
+
+
+def _failure(what: str, where: str, hint: str) -> dict[str, Any]:
+    return {"result": None, "failure": {"what": what, "where": where, "hint": hint}}
+
+
+def _tools() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in ("torch", "onnx", "numpy", "onnxsim", "onnxscript"):
+        module = sys.modules.get(name)
+        version = getattr(module, "__version__", None)
+        if version is not None:
+            versions[name] = str(version)
+    return versions
