@@ -1,0 +1,1 @@
+"""The bundle: manifest, deterministic archive and verification."""

@@ -1,0 +1,1 @@
+"""Compiling: downloads, Conan and CMake."""

@@ -1,0 +1,89 @@
+"""The third-party archives that a build needs, each pinned by its SHA-256."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from types import MappingProxyType
+from typing import Any, Literal
+
+from edgesmith.platforms import Platform
+
+Channel = Literal["wheel", "sdist", "npm"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """An archive of a package index.
+
+    `file` is its file name, or empty where only the index knows it. `folder` and `licence` are
+    paths inside the archive. `files` pins the files below `folder` that are used, where the
+    archive itself is not kept. `wheel_platform` and `python_version` choose among wheels.
+    """
+
+    channel: Channel
+    package: str
+    version: str
+    sha256: str
+    file: str
+    folder: str = ""
+    licence: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    wheel_platform: str = ""
+    python_version: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.package} {self.version}"
+
+    @property
+    def requirement(self) -> str:
+        """The line of a pip requirements file that accepts these bytes only."""
+        return f"{self.package}=={self.version} --hash=sha256:{self.sha256}\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archives:
+    """All archives that a platform's build needs."""
+
+    runtime: Archive
+    headers: Archive
+    json: Archive
+    sodium: Archive
+
+    def all(self) -> tuple[Archive, ...]:
+        return (self.runtime, self.headers, self.json, self.sodium)
+
+
+@functools.cache
+def _common() -> Mapping[str, Archive]:
+    text = resources.files("edgesmith.compile").joinpath("downloads.toml").read_text("utf-8")
+    return MappingProxyType({k: _archive(v) for k, v in tomllib.loads(text).items()})
+
+
+def _archive(table: dict[str, Any]) -> Archive:
+    return Archive(**{**table, "files": MappingProxyType(table.get("files", {}))})
+
+
+def archives_for(platform: Platform) -> Archives:
+    """The pinned archives of `platform`."""
+    runtime = platform.runtime
+    tag = f"cp{runtime.python_version.replace('.', '')}"
+    name = runtime.package.replace("-", "_")
+    wheel = Archive(
+        channel="wheel",
+        package=runtime.package,
+        version=runtime.version,
+        sha256=runtime.wheel_sha256,
+        file=f"{name}-{runtime.version}-{tag}-{tag}-{runtime.wheel_platform}.whl",
+        files=runtime.files,
+        wheel_platform=runtime.wheel_platform,
+        python_version=runtime.python_version,
+    )
+    common = _common()
+    return Archives(
+        runtime=wheel, headers=common["headers"], json=common["json"], sodium=common["sodium"]
+    )

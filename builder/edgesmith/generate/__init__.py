@@ -1,0 +1,1 @@
+"""Generating the CMake project that a user can take away."""

@@ -1,0 +1,98 @@
+"""What is known about each platform that can be built for; the facts stand in platforms.toml."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeFacts:
+    """The prebuilt ONNX Runtime: a wheel, and the files taken out of it with their SHA-256.
+
+    `library` names the shared library inside the wheel; `soname` is what programs link with.
+    """
+
+    package: str
+    version: str
+    flavor: str
+    python_version: str
+    wheel_platform: str
+    wheel_sha256: str
+    library: str
+    soname: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElfFacts:
+    """What every program and library of the platform must say in its ELF header."""
+
+    machine: str
+    bits: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZigFacts:
+    """Zig's names for the platform; the installer is static, so it has its own triple."""
+
+    triple: str
+    glibc_floor: str
+    installer_triple: str
+
+    @property
+    def target(self) -> str:
+        """The value of `-target` for programs that run on glibc from the floor upwards."""
+        return f"{self.triple}.{self.glibc_floor}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConanFacts:
+    """The platform in Conan's settings."""
+
+    os: str
+    arch: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """One platform: its runtime, toolchains and what its models may contain."""
+
+    name: str
+    providers: tuple[str, ...]
+    int8_encoding: str
+    max_opset: int
+    max_ir_version: int
+    default_toolchain: str
+    runtime: RuntimeFacts
+    elf: ElfFacts
+    zig: ZigFacts
+    conan: ConanFacts
+
+
+@functools.cache
+def load_platforms() -> Mapping[str, Platform]:
+    """All platforms by name."""
+    text = resources.files("edgesmith").joinpath("platforms.toml").read_text(encoding="utf-8")
+    return MappingProxyType({k: _platform(k, v) for k, v in tomllib.loads(text).items()})
+
+
+def _platform(name: str, table: dict[str, Any]) -> Platform:
+    runtime = {**table["runtime"], "files": MappingProxyType(table["runtime"]["files"])}
+    return Platform(
+        name=name,
+        providers=tuple(table["providers"]),
+        int8_encoding=table["int8_encoding"],
+        max_opset=table["max_opset"],
+        max_ir_version=table["max_ir_version"],
+        default_toolchain=table["default_toolchain"],
+        runtime=RuntimeFacts(**runtime),
+        elf=ElfFacts(**table["elf"]),
+        zig=ZigFacts(**table["zig"]),
+        conan=ConanFacts(**table["conan"]),
+    )
