@@ -1,0 +1,1 @@
+"""Reports: read, judged and shown."""

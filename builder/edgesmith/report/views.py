@@ -1,0 +1,203 @@
+"""Typed views of a report's runs and comparisons, so that judging and showing share one reading."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Side = Literal["below", "above", "straddles", "unknown"]
+
+# Differences of accuracies like 0.982 - 0.972 carry rounding noise of this order.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A value with its 95 % interval; `reason` says why either is missing.
+
+    `samples` is what it was computed from; `samples_needed` from how many it could be.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    samples: int | None = None
+    samples_needed: int | None = None
+    reason: str = ""
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """An accuracy metric of one model output; `basis` is labels or reference."""
+
+    name: str
+    output: str
+    basis: str
+    measure: Measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """Something a valid measurement needs; `passed` is None when it could not be told."""
+
+    name: str
+    passed: bool | None
+    advice: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    """One run. Times are in ns, memory and size in bytes.
+
+    `load_ns` and `first_inference_ns` are medians over the processes, `peak_rss_bytes` the
+    largest of them.
+    """
+
+    key: str
+    variant: str
+    provider: str
+    threads: int
+    shapes: Mapping[str, int]
+    verdict: str
+    error: str
+    percentiles: Mapping[str, Measure]
+    samples: int | None
+    throughput_per_s: float | None
+    metrics: tuple[Metric, ...]
+    agreement: Measure | None
+    processes: int
+    load_ns: float | None
+    first_inference_ns: float | None
+    peak_rss_bytes: int | None
+    size_bytes: int | None
+    conditions: tuple[Condition, ...]
+
+    @property
+    def configuration(self) -> tuple[str, int, tuple[tuple[str, int], ...]]:
+        """What runs have in common that may be put side by side."""
+        return self.provider, self.threads, tuple(sorted(self.shapes.items()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonView:
+    """A candidate run against its baseline; both None-able runs are in the report."""
+
+    baseline: RunView
+    candidate: RunView
+    speedup: Measure
+    accuracy_metric: str
+    accuracy_loss: Measure
+    mcnemar_p: float | None
+    size_ratio: float | None
+    advice: str
+
+
+def side_of(measure: Measure, limit: float) -> Side:
+    """On which side of `limit` the whole interval lies; touching it counts as below."""
+    if measure.low is None or measure.high is None:
+        return "unknown"
+    slack = _ROUNDING * max(1.0, abs(limit))
+    if measure.high <= limit + slack:
+        return "below"
+    return "above" if measure.low > limit + slack else "straddles"
+
+
+def runs_of(report: Mapping[str, Any]) -> tuple[RunView, ...]:
+    """The runs in the report's order."""
+    sizes = {v["name"]: v["bytes"] for v in report["context"]["bundle"]["variants"]}
+    return tuple(_run(run, sizes) for run in report["runs"])
+
+
+def comparisons_of(report: Mapping[str, Any]) -> tuple[ComparisonView, ...]:
+    """The comparisons whose two runs are in the report."""
+    runs = {run.key: run for run in runs_of(report)}
+    return tuple(
+        _comparison(one, runs)
+        for one in report["comparisons"]
+        if one["baseline"] in runs and one["candidate"] in runs
+    )
+
+
+def describe_configuration(run: RunView) -> str:
+    """Such as "cpu, 1 thread, batch 4"."""
+    threads = "threads chosen by the runtime" if run.threads == 0 else (
+        f"{run.threads} thread{'' if run.threads == 1 else 's'}"
+    )
+    shapes = [f"{name} {size}" for name, size in sorted(run.shapes.items())]
+    return ", ".join([run.provider, threads, *shapes])
+
+
+def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None]) -> RunView:
+    asked = run["requested"]
+    latency = run["latency"] or {}
+    processes = run["processes"]
+    return RunView(
+        key=run["key"],
+        variant=asked["variant"],
+        provider=(run["effective"] or asked)["provider"],
+        threads=asked["threads"],
+        shapes=asked["shapes"],
+        verdict=run["verdict"],
+        error=(run["error"] or {}).get("message", ""),
+        percentiles={k: _measure(v) for k, v in latency.get("percentiles", {}).items()},
+        samples=latency.get("count"),
+        throughput_per_s=run["throughput_per_s"],
+        metrics=tuple(_metric(one) for one in run["accuracy"] or ()),
+        agreement=_measure(run["reference"]["agreement"]) if run["reference"] else None,
+        processes=len(processes),
+        load_ns=_median(p["load_ns"] for p in processes),
+        first_inference_ns=_median(p["first_inference_ns"] for p in processes),
+        peak_rss_bytes=_largest((p["memory"] or {}).get("peak_rss_bytes") for p in processes),
+        size_bytes=sizes.get(asked["variant"]),
+        conditions=tuple(
+            Condition(name=c["name"], passed=c["passed"], advice=c["advice"])
+            for c in run["conditions"]
+        ),
+    )
+
+
+def _comparison(one: Mapping[str, Any], runs: Mapping[str, RunView]) -> ComparisonView:
+    loss = one["accuracy_loss"]
+    return ComparisonView(
+        baseline=runs[one["baseline"]],
+        candidate=runs[one["candidate"]],
+        speedup=_measure(one["speedup"]),
+        accuracy_metric=loss["metric"] or "",
+        accuracy_loss=_measure(loss),
+        mcnemar_p=loss.get("mcnemar_p"),
+        size_ratio=one["size_ratio"],
+        advice=one["advice"],
+    )
+
+
+def _metric(one: Mapping[str, Any]) -> Metric:
+    return Metric(
+        name=one["metric"], output=one["output"], basis=one["basis"], measure=_measure(one)
+    )
+
+
+def _measure(one: Mapping[str, Any]) -> Measure:
+    low, high = one["ci95"] or (None, None)
+    return Measure(
+        value=one["value"],
+        low=low,
+        high=high,
+        samples=one.get("samples"),
+        samples_needed=one.get("samples_needed"),
+        reason=one.get("reason", ""),
+    )
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return statistics.median(known) if known else None
+
+
+def _largest(values: Iterable[int | None]) -> int | None:
+    return max((v for v in values if v is not None), default=None)
