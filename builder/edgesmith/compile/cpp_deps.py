@@ -6,20 +6,17 @@ For building the C++ sources by themselves with plain CMake. Uses the standard l
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from edgesmith.cache import cache_root
-from edgesmith.compile.archives import archives_for
 from edgesmith.compile.downloads import fetch
 from edgesmith.compile.vendored import vendored_files, write_files
 from edgesmith.errors import EdgesmithError
 from edgesmith.events import Event, EventStream, Message
 from edgesmith.files import host_file_errors
 from edgesmith.platforms import Platform, load_platforms
-from edgesmith.resources import resource_folder
 
 
 def write_prefix(
@@ -30,30 +27,9 @@ def write_prefix(
     Raises ToolchainError and HostFileError as `fetch` does.
     """
     files = vendored_files(platform, fetch(platform, cache=cache, offline=offline, events=events))
-    archives = archives_for(platform)
-    values = {
-        "ONNXRUNTIME_VERSION": archives.runtime.version,
-        "ONNXRUNTIME_SONAME": platform.runtime.soname,
-        "NLOHMANN_JSON_VERSION": archives.json.version,
-    }
-    sodium = prefix / "lib" / "cmake" / "edgesmith-sodium"
-    config = "edgesmith-sodium-config.cmake"
     with host_file_errors(prefix):
-        write_files(prefix, files.onnxruntime)
-        write_files(prefix, files.json)
-        write_files(sodium, files.sodium)
-        shutil.copyfile(resource_folder("runtime_cpp") / "cmake" / config, sodium / config)
-        _write_configs(resource_folder("templates") / "cpp_deps", prefix, values)
-
-
-def _write_configs(source: Path, prefix: Path, values: dict[str, str]) -> None:
-    for file in sorted(source.rglob("*.cmake.in")):
-        text = file.read_text()
-        for name, value in values.items():
-            text = text.replace(f"@{name}@", value)
-        target = prefix / file.relative_to(source).with_suffix("")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        for package in (files.onnxruntime, files.json, files.sodium):
+            write_files(prefix, package)
 
 
 def _talk(event: Event) -> None:

@@ -1,7 +1,11 @@
-"""Takes the files that a build uses out of the downloaded archives, each under a fixed path."""
+"""Third-party CMake packages made from the downloaded archives.
+
+The same files serve as a plain CMake prefix and as the contents of the Conan packages.
+"""
 
 from __future__ import annotations
 
+import re
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -13,16 +17,20 @@ from edgesmith.compile.downloads import Downloads
 from edgesmith.errors import ToolchainError
 from edgesmith.hashing import sha256_bytes
 from edgesmith.platforms import Platform
+from edgesmith.resources import resource_folder
+
+_SODIUM_LISTS = re.compile(r"set\(edgesmith_sodium_(?:SOURCES|HEADERS)\s+([^)]*)\)")
+_SODIUM_FOLDER = "lib/cmake/edgesmith-sodium"
 
 Files = Mapping[str, bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
 class VendoredFiles:
-    """File contents by path.
+    """Each package's file contents by path, as they lie below an installation prefix.
 
-    onnxruntime: `include/*.h`, `lib/<soname>`, `licenses/*`; json: `include/nlohmann/**`,
-    `licenses/*`; sodium: `libsodium/**` as in its own source tree, `licenses/*`.
+    onnxruntime: headers, library, licences; json: headers, licence; sodium: the part of the
+    source that is compiled, licence. All with a CMake package in `lib/cmake/<name>/`.
     """
 
     onnxruntime: Files
@@ -65,7 +73,8 @@ def _onnxruntime(platform: Platform, downloads: Downloads) -> Files:
                 files[f"licenses/onnxruntime/{PurePosixPath(path).name}"] = data
     for name in archives_for(platform).headers.files:
         files[f"include/{name}"] = (downloads.headers / name).read_bytes()
-    return files
+    values = {"ONNXRUNTIME_VERSION": runtime.version, "ONNXRUNTIME_SONAME": runtime.soname}
+    return {**files, **_cmake_package("onnxruntime", values)}
 
 
 def _json(platform: Platform, downloads: Downloads) -> Files:
@@ -77,26 +86,48 @@ def _json(platform: Platform, downloads: Downloads) -> Files:
             if relative != path and relative.endswith(".hpp"):
                 files[f"include/{relative}"] = wheel.read(path)
         files["licenses/nlohmann-json/LICENSE"] = wheel.read(archive.licence)
-    return files
+    values = {"NLOHMANN_JSON_VERSION": archive.version}
+    return {**files, **_cmake_package("nlohmann_json", values)}
+
+
+def _cmake_package(name: str, values: Mapping[str, str]) -> Files:
+    file = f"{name}-config.cmake"
+    text = (resource_folder("templates") / "cmake_packages" / f"{file}.in").read_text("utf-8")
+    for variable, value in values.items():
+        text = text.replace(f"@{variable}@", value)
+    return {f"lib/cmake/{name}/{file}": text.encode()}
 
 
 def _sodium(platform: Platform, downloads: Downloads) -> Files:
     archive = archives_for(platform).sodium
+    wanted = {
+        f"{archive.folder}/{path}": f"{_SODIUM_FOLDER}/libsodium/{path}" for path in _sodium_paths()
+    }
+    wanted[archive.licence] = "licenses/libsodium/LICENSE"
     files: dict[str, bytes] = {}
     with tarfile.open(downloads.sodium_source) as tar:
         for member in tar:
-            stream = tar.extractfile(member) if member.isfile() else None
-            if stream is None:
-                continue
-            if member.name == archive.licence:
-                files["licenses/libsodium/LICENSE"] = stream.read()
-            relative = member.name.removeprefix(f"{archive.folder}/")
-            if relative != member.name and _is_sodium_source(relative):
-                files[f"libsodium/{relative}"] = stream.read()
-    return files
+            path = wanted.get(member.name)
+            stream = tar.extractfile(member) if path is not None and member.isfile() else None
+            if path is not None and stream is not None:
+                files[path] = stream.read()
+    missing = sorted(set(wanted.values()) - set(files))
+    if missing:
+        raise ToolchainError(
+            f"the archive does not hold {', '.join(missing)}",
+            where=str(downloads.sodium_source),
+            hint="install edgesmith again: its file lists and its downloads do not fit together",
+        )
+    config = _sodium_config()
+    return {**files, f"{_SODIUM_FOLDER}/{config.name}": config.read_bytes()}
 
 
-def _is_sodium_source(path: str) -> bool:
-    if path == "builds/msvc/version.h":
-        return True
-    return path.startswith("src/libsodium/") and path.endswith((".c", ".h"))
+def _sodium_paths() -> list[str]:
+    """The files named in the lists of the CMake package, so that they stand in one place."""
+    lists = _SODIUM_LISTS.findall(_sodium_config().read_text(encoding="utf-8"))
+    return [path for group in lists for path in group.split()]
+
+
+def _sodium_config() -> Path:
+    """The CMake package file that compiles the chosen part of libsodium."""
+    return resource_folder("runtime_cpp") / "cmake" / "edgesmith-sodium-config.cmake"
