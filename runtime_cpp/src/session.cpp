@@ -1,0 +1,287 @@
+#include "edgesmith/session.hpp"
+
+// Headers newer than the library are safe only if no static initializer asks for their version.
+#define ORT_API_MANUAL_INIT
+#include <onnxruntime_cxx_api.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace edgesmith {
+namespace {
+
+// The lowest API version with everything used here; platforms ship runtimes from 1.24 on, and 17
+// leaves room for vendors' older builds.
+constexpr std::uint32_t kApiVersion = 17;
+
+Error model_error(const std::string& message) { return {ErrorCode::kModelOrData, message}; }
+
+/// Runs `work`, turning what ONNX Runtime throws into an Error.
+template <typename Work>
+auto guarded(ErrorCode code, const std::string& what, Work work) -> decltype(work()) {
+  try {
+    return work();
+  } catch (const std::exception& failure) {
+    return Error{code, what + ": " + failure.what()};
+  }
+}
+
+Status initialize_api() {
+  const OrtApi* api = OrtGetApiBase()->GetApi(kApiVersion);
+  if (api == nullptr) {
+    return Error{ErrorCode::kHarness,
+                 std::string("ONNX Runtime ") + OrtGetApiBase()->GetVersionString() +
+                     " does not offer API version " + std::to_string(kApiVersion) +
+                     "; use release 1.17 or later"};
+  }
+  Ort::InitApi(api);
+  return Done{};
+}
+
+struct TypePair {
+  DataType ours;
+  ONNXTensorElementDataType theirs;
+};
+
+constexpr std::array<TypePair, 13> kTypePairs{{
+    {DataType::kFloat32, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},
+    {DataType::kFloat64, ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE},
+    {DataType::kFloat16, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16},
+    {DataType::kBFloat16, ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16},
+    {DataType::kInt8, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8},
+    {DataType::kInt16, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16},
+    {DataType::kInt32, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32},
+    {DataType::kInt64, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64},
+    {DataType::kUInt8, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8},
+    {DataType::kUInt16, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16},
+    {DataType::kUInt32, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32},
+    {DataType::kUInt64, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64},
+    {DataType::kBool, ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL},
+}};
+
+ONNXTensorElementDataType to_runtime(DataType type) {
+  return kTypePairs[static_cast<std::size_t>(type)].theirs;
+}
+
+std::optional<DataType> from_runtime(ONNXTensorElementDataType type) {
+  for (const TypePair& pair : kTypePairs) {
+    if (pair.theirs == type) return pair.ours;
+  }
+  return std::nullopt;
+}
+
+GraphOptimizationLevel to_runtime(OptimizationLevel level) {
+  switch (level) {
+    case OptimizationLevel::kDisable: return ORT_DISABLE_ALL;
+    case OptimizationLevel::kBasic: return ORT_ENABLE_BASIC;
+    case OptimizationLevel::kExtended: return ORT_ENABLE_EXTENDED;
+    case OptimizationLevel::kAll: return ORT_ENABLE_ALL;
+  }
+  return ORT_ENABLE_ALL;
+}
+
+Status append_provider(Ort::SessionOptions& options, const std::string& provider) {
+  if (provider == "cpu") return Done{};
+  if (provider == "openvino") {
+    options.AppendExecutionProvider("OpenVINO", {});
+    return Done{};
+  }
+  return Error{ErrorCode::kUsage, "provider '" + provider + "' is not known; known: cpu, openvino"};
+}
+
+Result<Ort::SessionOptions> make_options(const SessionSettings& settings) {
+  Ort::SessionOptions options;
+  options.SetIntraOpNumThreads(settings.threads);
+  options.SetInterOpNumThreads(1);
+  options.SetExecutionMode(ORT_SEQUENTIAL);
+  options.SetGraphOptimizationLevel(to_runtime(settings.optimization_level));
+  for (const auto& [key, value] : settings.config) {
+    options.AddConfigEntry(key.c_str(), value.c_str());
+  }
+  if (!settings.profile_prefix.empty()) options.EnableProfiling(settings.profile_prefix.c_str());
+  for (const std::string& provider : settings.providers) {
+    if (Status status = append_provider(options, provider); !status) return status.error();
+  }
+  return options;
+}
+
+Result<TensorInfo> describe(std::string name, const Ort::TypeInfo& type) {
+  if (type.GetONNXType() != ONNX_TYPE_TENSOR) {
+    return model_error("'" + name + "' is not a tensor; only tensors are supported");
+  }
+  const auto tensor = type.GetTensorTypeAndShapeInfo();
+  const std::optional<DataType> data_type = from_runtime(tensor.GetElementType());
+  if (!data_type) {
+    return model_error("'" + name + "' has an element type that is not supported (ONNX type " +
+                       std::to_string(static_cast<int>(tensor.GetElementType())) + ")");
+  }
+  TensorInfo info{std::move(name), *data_type, tensor.GetShape(), {}};
+  for (const char* symbol : tensor.GetSymbolicDimensions()) info.dim_names.emplace_back(symbol);
+  return info;
+}
+
+const TensorInfo* find(const std::vector<TensorInfo>& infos, const std::string& name) {
+  const auto found = std::find_if(infos.begin(), infos.end(),
+                                  [&](const TensorInfo& info) { return info.name == name; });
+  return found == infos.end() ? nullptr : &*found;
+}
+
+bool dims_fit(const TensorInfo& info, const std::vector<std::int64_t>& dims) {
+  if (info.dims.size() != dims.size()) return false;
+  for (std::size_t i = 0; i < dims.size(); ++i) {
+    if (info.dims[i] >= 0 && info.dims[i] != dims[i]) return false;
+  }
+  return true;
+}
+
+Status check_binding(const TensorInfo* info, const std::string& name, DataType type,
+                     std::size_t bytes, const std::vector<std::int64_t>& dims) {
+  if (info == nullptr) return model_error("the model has no input or output named '" + name + "'");
+  if (info->type != type) {
+    return model_error("'" + name + "' is " + std::string(data_type_name(info->type)) + ", not " +
+                       std::string(data_type_name(type)));
+  }
+  if (!dims_fit(*info, dims)) {
+    return model_error("'" + name + "' is declared as " + dims_text(info->dims) + " (-1: any), " +
+                       dims_text(dims) + " does not fit");
+  }
+  const std::optional<std::int64_t> count = element_count(dims);
+  if (!count || static_cast<std::size_t>(*count) != bytes / element_bytes(type) ||
+      bytes % element_bytes(type) != 0) {
+    return model_error("'" + name + "' with dimensions " + dims_text(dims) + " does not fill " +
+                       std::to_string(bytes) + " bytes");
+  }
+  return Done{};
+}
+
+}  // namespace
+
+struct Session::State {
+  Ort::Env env{nullptr};
+  Ort::Session session{nullptr};
+  Ort::IoBinding binding{nullptr};
+  Ort::RunOptions run_options{nullptr};
+  Ort::MemoryInfo memory{nullptr};
+  std::vector<TensorInfo> inputs;
+  std::vector<TensorInfo> outputs;
+};
+
+std::optional<OptimizationLevel> optimization_level_from_name(std::string_view name) {
+  if (name == "disable") return OptimizationLevel::kDisable;
+  if (name == "basic") return OptimizationLevel::kBasic;
+  if (name == "extended") return OptimizationLevel::kExtended;
+  if (name == "all") return OptimizationLevel::kAll;
+  return std::nullopt;
+}
+
+Result<RuntimeInfo> runtime_info() {
+  if (Status status = initialize_api(); !status) return status.error();
+  return guarded(ErrorCode::kHarness, "ONNX Runtime", []() -> Result<RuntimeInfo> {
+    return RuntimeInfo{OrtGetApiBase()->GetVersionString(), Ort::GetAvailableProviders()};
+  });
+}
+
+Result<Session> Session::open(const std::string& model_path, const SessionSettings& settings) {
+  if (Status status = initialize_api(); !status) return status.error();
+  return guarded(ErrorCode::kModelOrData, "cannot load " + model_path, [&]() -> Result<Session> {
+    auto state = std::make_unique<State>();
+    state->env = Ort::Env(ORT_LOGGING_LEVEL_ERROR, "edgesmith");
+    Result<Ort::SessionOptions> options = make_options(settings);
+    if (!options) return options.error();
+    state->session = Ort::Session(state->env, model_path.c_str(), *options);
+    state->binding = Ort::IoBinding(state->session);
+    state->run_options = Ort::RunOptions();
+    state->memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
+    Ort::AllocatorWithDefaultOptions allocator;
+    for (std::size_t i = 0; i < state->session.GetInputCount(); ++i) {
+      Result<TensorInfo> info = describe(state->session.GetInputNameAllocated(i, allocator).get(),
+                                         state->session.GetInputTypeInfo(i));
+      if (!info) return info.error();
+      state->inputs.push_back(std::move(*info));
+    }
+    for (std::size_t i = 0; i < state->session.GetOutputCount(); ++i) {
+      Result<TensorInfo> info = describe(state->session.GetOutputNameAllocated(i, allocator).get(),
+                                         state->session.GetOutputTypeInfo(i));
+      if (!info) return info.error();
+      state->outputs.push_back(std::move(*info));
+    }
+    return Session(std::move(state));
+  });
+}
+
+Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+const std::vector<TensorInfo>& Session::inputs() const { return state_->inputs; }
+const std::vector<TensorInfo>& Session::outputs() const { return state_->outputs; }
+
+Status Session::bind_input(const std::string& name, DataType type, void* data, std::size_t bytes,
+                           const std::vector<std::int64_t>& dims) {
+  const TensorInfo* info = find(state_->inputs, name);
+  if (Status status = check_binding(info, name, type, bytes, dims); !status) return status;
+  return guarded(ErrorCode::kModelOrData, "cannot bind '" + name + "'", [&]() -> Status {
+    state_->binding.BindInput(name.c_str(),
+                              Ort::Value::CreateTensor(state_->memory, data, bytes, dims.data(),
+                                                       dims.size(), to_runtime(type)));
+    return Done{};
+  });
+}
+
+Status Session::bind_output(const std::string& name, DataType type, void* data, std::size_t bytes,
+                            const std::vector<std::int64_t>& dims) {
+  const TensorInfo* info = find(state_->outputs, name);
+  if (Status status = check_binding(info, name, type, bytes, dims); !status) return status;
+  return guarded(ErrorCode::kModelOrData, "cannot bind '" + name + "'", [&]() -> Status {
+    state_->binding.BindOutput(name.c_str(),
+                               Ort::Value::CreateTensor(state_->memory, data, bytes, dims.data(),
+                                                        dims.size(), to_runtime(type)));
+    return Done{};
+  });
+}
+
+Status Session::bind_output_to_runtime(const std::string& name) {
+  if (find(state_->outputs, name) == nullptr) {
+    return model_error("the model has no output named '" + name + "'");
+  }
+  return guarded(ErrorCode::kModelOrData, "cannot bind '" + name + "'", [&]() -> Status {
+    state_->binding.BindOutput(name.c_str(), state_->memory);
+    return Done{};
+  });
+}
+
+Status Session::run() {
+  // No guarded() here: building its message would allocate inside what callers time.
+  try {
+    state_->session.Run(state_->run_options, state_->binding);
+    return Done{};
+  } catch (const std::exception& failure) {
+    return model_error(std::string("inference failed: ") + failure.what());
+  }
+}
+
+Result<OutputView> Session::output(const std::string& name) const {
+  return guarded(ErrorCode::kModelOrData, "output '" + name + "'", [&]() -> Result<OutputView> {
+    const std::vector<std::string> names = state_->binding.GetOutputNames();
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end()) return model_error("output '" + name + "' is not bound");
+    const std::vector<Ort::Value> values = state_->binding.GetOutputValues();
+    const Ort::Value& value = values.at(static_cast<std::size_t>(found - names.begin()));
+    const auto tensor = value.GetTensorTypeAndShapeInfo();
+    const std::optional<DataType> type = from_runtime(tensor.GetElementType());
+    if (!type) return model_error("output '" + name + "' has an unsupported element type");
+    return OutputView{*type, tensor.GetShape(), value.GetTensorRawData(),
+                      tensor.GetElementCount() * element_bytes(*type)};
+  });
+}
+
+Result<std::string> Session::end_profiling() {
+  return guarded(ErrorCode::kHarness, "profile", [&]() -> Result<std::string> {
+    Ort::AllocatorWithDefaultOptions allocator;
+    return std::string(state_->session.EndProfilingAllocated(allocator).get());
+  });
+}
+
+}  // namespace edgesmith
