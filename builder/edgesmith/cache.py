@@ -110,6 +110,16 @@ class Cache:
         except (TypeError, KeyError):
             return None
 
+    def read_text(self, key: str, path: str) -> str | None:
+        """The text of one file of the entry `key`, or None."""
+        for file in self.entry(key) or ():
+            if file.path == path:
+                try:
+                    return self._blob(file.sha256).read_text()
+                except OSError:
+                    return None
+        return None
+
     def _entry_file(self, key: str) -> Path:
         return self.root / "stages" / key[:2] / f"{key}.json"
 

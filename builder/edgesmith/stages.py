@@ -22,7 +22,7 @@ from edgesmith.files import (
     write_marker,
 )
 from edgesmith.hashing import canonical_json, own_sources_digest, sha256_file, sha256_json
-from edgesmith.values import read_record, write_record
+from edgesmith.values import RECORD, from_record, read_record, write_record
 
 T = TypeVar("T")
 
@@ -102,12 +102,23 @@ def run_stage(stage: Stage[T], context: Context) -> StageResult[T]:
     return StageResult(value=value, folder=stage.folder, key=key, cached=cached)
 
 
-def is_current(stage: Stage[T], context: Context) -> bool:
-    """Whether a run would be served without running: for `--dry-run`."""
+def peek_stage(stage: Stage[T], context: Context) -> StageResult[T] | None:
+    """The result that a run would serve without running, or None: for `--dry-run`.
+
+    Nothing is written, so its folder may not hold the files yet.
+    """
     known = context.cache.find_key(stage.static_key(), base=stage.base)
     if known is None:
-        return False
-    return _is_intact(stage, known[0]) or context.cache.entry(known[0]) is not None
+        return None
+    key = known[0]
+    if _is_intact(stage, key):
+        value = read_record(stage.value_type, stage.folder)
+    else:
+        record = context.cache.read_text(key, RECORD)
+        if record is None:
+            return None
+        value = from_record(stage.value_type, json.loads(record))
+    return StageResult(value=value, folder=stage.folder, key=key, cached=True)
 
 
 def _is_served(stage: Stage[T], key: str, context: Context) -> bool:

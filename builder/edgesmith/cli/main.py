@@ -79,8 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = str(error.filename) if error.filename else None
         hint = "check that the path exists, that you may write there and that the disk has room"
-        return _report_error(HostFileError(f"{error.strerror or error}", where=where, hint=hint),
-                             as_json)
+        return _report_error(
+            HostFileError(f"{error.strerror or error}", where=where, hint=hint), as_json
+        )
     except Exception:
         return _report_bug(as_json)
 
@@ -102,9 +103,10 @@ def _dispatch(words: list[str]) -> Outcome:
 
 
 def _run_verb(name: str, words: list[str]) -> Outcome:
-    verb: Verb = importlib.import_module(f"edgesmith.cli.{name}")  # type: ignore[assignment]
-    parser = _Parser(prog=f"edgesmith {name}", description=VERBS[name], allow_abbrev=False,
-                     add_help=False)
+    verb: Verb = importlib.import_module(f"edgesmith.cli.{name}")
+    parser = _Parser(
+        prog=f"edgesmith {name}", description=VERBS[name], allow_abbrev=False, add_help=False
+    )
     _add_common(parser)
     verb.add_arguments(parser)
     if "-h" in words or "--help" in words:
@@ -150,10 +152,18 @@ def _top_parser() -> _Parser:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-h", "--help", action="store_true", help="show this text")
-    add("-p", "--project", metavar="PATH",
-        help="project file or its folder (default: edgesmith.toml here or above)")
-    add("--format", choices=("text", "json"), default="text",
-        help="text, or one JSON document on stdout")
+    add(
+        "-p",
+        "--project",
+        metavar="PATH",
+        help="project file or its folder (default: edgesmith.toml here or above)",
+    )
+    add(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="text, or one JSON document on stdout",
+    )
     add("--dry-run", action="store_true", help="show what would be done, and do nothing")
     add("--offline", action="store_true", help="download nothing")
     add("-v", "--verbose", action="count", default=0, help="also show commands and their output")
@@ -188,8 +198,7 @@ def _report_bug(as_json: bool) -> int:
     if as_json:
         record = {"error": "bug", "exit_code": BUG_EXIT_CODE, "what": what, "where": file.name}
         _print(json.dumps(record, indent=1))
-    print(f"error: {what}\n  fix: please report it with the trace in {file.name}",
-          file=sys.stderr)
+    print(f"error: {what}\n  fix: please report it with the trace in {file.name}", file=sys.stderr)
     return BUG_EXIT_CODE
 
 

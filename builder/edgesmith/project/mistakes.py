@@ -57,9 +57,15 @@ def _mistake(details: ErrorDetails) -> Mistake:
 
 
 def _is_union_tag(part: int | str) -> bool:
-    return isinstance(part, str) and (part.startswith(("constrained-", "function-")) or part in {
-        "int", "str", "[key]",
-    })
+    return isinstance(part, str) and (
+        part.startswith(("constrained-", "function-"))
+        or part
+        in {
+            "int",
+            "str",
+            "[key]",
+        }
+    )
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
@@ -140,8 +146,9 @@ def _table(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _unknown(key: str, name: str, known: Iterable[str]) -> Mistake:
-    return Mistake(key=key, finding=f"found '{name}', which is not defined; "
-                   + suggestion(name, known))
+    return Mistake(
+        key=key, finding=f"found '{name}', which is not defined; " + suggestion(name, known)
+    )
 
 
 def _root_mistakes(name: str, device: object) -> list[Mistake]:
@@ -175,7 +182,8 @@ def _override_mistakes(prefix: str, table: object, *sections: str) -> list[Mista
                 one = _mistake(details)
                 finding = one.finding
                 if details["type"] == "extra_forbidden":
-                    finding = f"unknown key; {suggestion(str(details['loc'][-1]), cls.model_fields)}"
+                    known = suggestion(str(details["loc"][-1]), cls.model_fields)
+                    finding = f"unknown key; {known}"
                 mistakes.append(Mistake(key=f"{prefix}.{section}.{one.key}", finding=finding))
     return mistakes
 

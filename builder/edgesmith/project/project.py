@@ -100,13 +100,15 @@ class Project:
 
     def target_names(self, asked: Iterable[str]) -> tuple[str, ...]:
         """The targets a command means; raises UsageError for an unknown one."""
-        return _chosen(asked, self.settings.targets, self.settings.defaults.targets, "target",
-                       self.file)
+        return _chosen(
+            asked, self.settings.targets, self.settings.defaults.targets, "target", self.file
+        )
 
     def device_names(self, asked: Iterable[str]) -> tuple[str, ...]:
         """The devices a command means; raises UsageError for an unknown one or none at all."""
-        names = _chosen(asked, self.settings.devices, self.settings.defaults.devices, "device",
-                        self.file)
+        names = _chosen(
+            asked, self.settings.devices, self.settings.defaults.devices, "device", self.file
+        )
         if not names:
             raise UsageError(
                 "the project has no device",

@@ -12,10 +12,21 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from edgesmith.platforms import load_platforms
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
-Version = Annotated[str, StringConstraints(pattern=r"^\d{1,5}\.\d{1,5}\.\d{1,5}([-+][0-9A-Za-z.-]+)?$")]
+_VERSION = r"^\d{1,5}\.\d{1,5}\.\d{1,5}([-+][0-9A-Za-z.-]+)?$"
+Version = Annotated[str, StringConstraints(pattern=_VERSION)]
 Dtype = Literal[
-    "float32", "float64", "float16", "int8", "uint8", "int16", "uint16",
-    "int32", "uint32", "int64", "uint64", "bool",
+    "float32",
+    "float64",
+    "float16",
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "int64",
+    "uint64",
+    "bool",
 ]
 Metric = Literal["top1", "top5", "cosine", "sqnr_db", "max_abs_error"]
 Positive = Annotated[int, Field(ge=1)]
@@ -108,7 +119,8 @@ class QuantizeSettings(Section):
         0.01, description="Allowed loss in the deciding metric, in its own unit.", strict=False
     )
     exclude: tuple[str, ...] = Field(
-        (), description="Node names or operator types kept in float; `*` matches any text.",
+        (),
+        description="Node names or operator types kept in float; `*` matches any text.",
         strict=False,
     )
 

@@ -109,7 +109,9 @@ class _Reader:
     def _names(self) -> set[str]:
         return {one["name"] for one in self._inputs}
 
-    def tensors(self, sample: tuple[Mapping[str, Any], Any], writer: SamplesWriter) -> dict[str, Array]:
+    def tensors(
+        self, sample: tuple[Mapping[str, Any], Any], writer: SamplesWriter
+    ) -> dict[str, Array]:
         """The sample's tensors under their names in the file, checked against the model."""
         arrays, extra = sample
         index = writer.count
@@ -127,9 +129,7 @@ class _Reader:
         if self._kind == "evaluation" and extra is not None:
             tensors.update(self._extra(extra, index))
         if index > 0:
-            missing = {"labels"} & {n for n in ("labels",) if writer.facts(n)} - set(tensors)
-            if missing or ("labels" in tensors and not writer.facts("labels")):
-                raise self._bad(f"sample {index}: only some samples have a label", "label all or none")
+            self._same_extras(tensors, writer)
         return tensors
 
     def _checked(self, one: dict[str, Any], array: Array, index: int) -> Array:
@@ -179,6 +179,13 @@ class _Reader:
                 "yield one integer class index, or a dict of reference outputs",
             )
         return {"labels": label.reshape(()).astype(np.int64)}
+
+    def _same_extras(self, tensors: Mapping[str, Array], writer: SamplesWriter) -> None:
+        if set(tensors) != set(writer.names()):
+            raise self._bad(
+                f"sample {writer.count}: only some samples have a label or reference outputs",
+                "give them to all samples or to none",
+            )
 
     def _bad(self, what: str, hint: str) -> WorkerFailure:
         return WorkerFailure(what, where=self.where, hint=hint)

@@ -30,9 +30,7 @@ def main(request_path: str, response_path: str) -> int:
     sys.path.insert(0, str(project))
     ignore = tuple(Path(path) for path in request["ignore"])
     tracker = ReadTracker(project=project, ignore=ignore)
-    operation = importlib.import_module(
-        f".{OPERATIONS[request['operation']]}", package=__package__
-    )
+    operation = importlib.import_module(f".{OPERATIONS[request['operation']]}", package=__package__)
     tracker.install()
     response = _run(operation, request, project)
     response["dependencies"] = tracker.found()

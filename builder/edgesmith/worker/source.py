@@ -28,9 +28,7 @@ def load_callable(reference: str, *, key: str) -> Callable[..., Any]:
         names = [n for n in vars(module) if callable(getattr(module, n)) and not n.startswith("_")]
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"it defines: {', '.join(sorted(names))}"
-        raise WorkerFailure(
-            f"'{file}' has no '{name}'", where=f"{key} = {reference!r}", hint=hint
-        )
+        raise WorkerFailure(f"'{file}' has no '{name}'", where=f"{key} = {reference!r}", hint=hint)
     found = getattr(module, name)
     if not callable(found):
         raise WorkerFailure(

@@ -14,9 +14,18 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 _TYPES = {
-    "float16": "F16", "float32": "F32", "float64": "F64", "bool": "BOOL",
-    "int8": "I8", "uint8": "U8", "int16": "I16", "uint16": "U16",
-    "int32": "I32", "uint32": "U32", "int64": "I64", "uint64": "U64",
+    "float16": "F16",
+    "float32": "F32",
+    "float64": "F64",
+    "bool": "BOOL",
+    "int8": "I8",
+    "uint8": "U8",
+    "int16": "I16",
+    "uint16": "U16",
+    "int32": "I32",
+    "uint32": "U32",
+    "int64": "I64",
+    "uint64": "U64",
 }
 _DTYPES = {code: name for name, code in _TYPES.items()}
 
@@ -33,6 +42,10 @@ class SamplesWriter:
         self._parts: dict[str, BinaryIO] = {}
         self._facts: dict[str, tuple[str, tuple[int, ...]]] = {}
         self.count = 0
+
+    def names(self) -> tuple[str, ...]:
+        """The tensors of the samples so far."""
+        return tuple(self._facts)
 
     def facts(self, name: str) -> tuple[str, tuple[int, ...]] | None:
         """(dtype, shape) of the samples of tensor `name` so far."""

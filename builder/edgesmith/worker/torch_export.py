@@ -34,8 +34,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
 def size_combinations(sizes: dict[str, list[int]]) -> list[dict[str, int]]:
     """Every combination of the dynamic dimensions' sizes, at most MAX_SIZE_COMBINATIONS."""
-    combined = (dict(zip(sizes, values, strict=True)) for values in itertools.product(*sizes.values()))
-    return list(itertools.islice(combined, MAX_SIZE_COMBINATIONS))
+    combined = itertools.islice(itertools.product(*sizes.values()), MAX_SIZE_COMBINATIONS)
+    return [dict(zip(sizes, values, strict=True)) for values in combined]
 
 
 def _parity_files(

@@ -42,13 +42,13 @@ class ReadTracker:
         elif event == "sqlite3.connect":
             self.note(arguments[0], "file")
         elif event in ("os.listdir", "os.scandir") and not _called_by_import():
-            self.note(arguments[0] if arguments[0] is not None else os.getcwd(), "folder")
+            self.note(arguments[0] if arguments[0] is not None else Path.cwd(), "folder")
 
     def note(self, path: object, kind: str) -> None:
         """Adds one path unless it is the interpreter's, the system's or a temporary one."""
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
-        text = os.path.abspath(os.fsdecode(path))
+        text = os.path.normpath(Path.cwd() / os.fsdecode(path))
         if "__pycache__" in text or text.endswith(".pyc"):
             return
         inside = text.startswith(self._project + os.sep) or text == self._project
@@ -95,8 +95,8 @@ def _watch_safetensors(note: Callable[[object, str], None]) -> None:
     opened = safetensors.safe_open
 
     @functools.wraps(opened, updated=())
-    def noted(filename: object, *arguments: object, **keywords: object) -> object:
+    def noted(filename: Any, *arguments: Any, **keywords: Any) -> Any:
         note(filename, "file")
         return opened(filename, *arguments, **keywords)
 
-    safetensors.safe_open = noted
+    vars(safetensors)["safe_open"] = noted

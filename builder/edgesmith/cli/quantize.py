@@ -1,0 +1,44 @@
+"""`edgesmith quantize`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from edgesmith.cli.session import Outcome, Session
+from edgesmith.cli.targets import add_target_option, run_stages
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_target_option(parser)
+
+
+def run(arguments: argparse.Namespace, session: Session) -> Outcome:
+    """Quantizes for each target and tells metrics and sizes."""
+
+    def work(pipeline: Any) -> tuple[dict[str, Any], str]:
+        from edgesmith.values import to_record
+
+        records, texts = [], []
+        for target in pipeline.project.target_names(arguments.target):
+            done = pipeline.quantized(target)
+            records.append({"folder": str(done.folder), **to_record(done.value)})
+            texts.append(describe(done))
+        return {"quantize": records}, "\n".join(texts)
+
+    return run_stages(session, work)
+
+
+def describe(done: Any) -> str:
+    """A few lines on a quantized model: each variant with size and metrics."""
+    value = done.value
+    lines = [f"{done.folder}"]
+    for variant in value.variants:
+        metrics = ", ".join(f"{m.name} {m.value:.4g} (n = {m.samples})" for m in variant.metrics)
+        size = f"{variant.onnx.bytes} bytes"
+        lines.append(f"  {variant.name:<6} {variant.encoding:<10} {size:>16}  {metrics}")
+    lines.append(
+        f"  calibration {value.calibration_method}; loses {value.accuracy_loss:.4g} in"
+        f" {value.accuracy_metric}, the budget is {value.accuracy_budget:.4g}"
+    )
+    return "\n".join(lines)

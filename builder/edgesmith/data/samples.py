@@ -1,0 +1,59 @@
+"""Reads files of samples (safetensors, stacked along a leading axis) without loading them whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from edgesmith.errors import ModelError
+
+Array = np.ndarray[Any, Any]
+INPUTS, OUTPUTS, LABELS = "inputs/", "outputs/", "labels"
+
+
+class Samples:
+    """A file of samples; arrays are read sample by sample."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file: Any = safe_open(str(path), framework="numpy")
+            self._names = tuple(self._file.keys())
+            self.metadata: dict[str, str] = dict(self._file.metadata() or {})
+            self.count = int(self.metadata["count"])
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise ModelError(
+                f"not a file of samples: {error}",
+                where=str(path),
+                hint="run the stage that made it again: edgesmith build",
+            ) from error
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """The names of the tensors whose key starts with `prefix`, without it."""
+        return tuple(n.removeprefix(prefix) for n in self._names if n.startswith(prefix))
+
+    def group(self, prefix: str, index: int) -> dict[str, Array]:
+        """All tensors below `prefix` of sample `index`."""
+        return {n: self._file.get_slice(prefix + n)[index] for n in self.names(prefix)}
+
+    def whole(self, name: str) -> Array:
+        """One whole tensor; for small ones such as labels."""
+        found: Array = self._file.get_tensor(name)
+        return found
+
+    def has(self, name: str) -> bool:
+        return name in self._names
+
+    def feeds(self) -> Iterator[dict[str, Array]]:
+        """Each sample's inputs."""
+        for index in range(self.count):
+            yield self.group(INPUTS, index)
+
+
+def read_sample(path: Path, index: int) -> tuple[dict[str, Array], dict[str, Array]]:
+    """(inputs, outputs) of one sample."""
+    samples = Samples(path)
+    return samples.group(INPUTS, index), samples.group(OUTPUTS, index)

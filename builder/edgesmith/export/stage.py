@@ -1,0 +1,84 @@
+"""The export stage: the source becomes one checked FP32 ONNX file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edgesmith.errors import ModelError, UsageError
+from edgesmith.export.onnx_source import take_onnx
+from edgesmith.export.torch_source import export_torch
+from edgesmith.model.user_code import Interpreter
+from edgesmith.project.project import Project
+from edgesmith.stages import Context, Made, Stage
+from edgesmith.values import ExportedModel
+
+# The dynamo exporter's own default, and what its operator library is written for.
+DEFAULT_OPSET = 20
+_CALLABLE = re.compile(r"^.+\.py:[A-Za-z_]\w*$")
+
+
+def source_kind(project: Project) -> str:
+    """`torch` or `onnx`; raises UsageError for any other source."""
+    source = project.settings.model.source
+    if _CALLABLE.match(source):
+        return "torch"
+    if source.endswith(".onnx"):
+        return "onnx"
+    raise UsageError(
+        f"found {source!r}; expected FILE.py:callable or FILE.onnx",
+        where=f"{project.file}, model.source",
+        hint="name a function that returns the nn.Module, or an ONNX file",
+    )
+
+
+def require_source(project: Project) -> None:
+    """Raises ModelError when the source file is missing, UsageError when inputs are."""
+    model = project.settings.model
+    file = model.source.rpartition(":")[0] if source_kind(project) == "torch" else model.source
+    if not (project.folder / file).is_file():
+        raise ModelError(
+            f"the file '{file}' does not exist",
+            where=f"{project.file}, model.source = {model.source!r}",
+            hint="correct the path; it is relative to the project file",
+        )
+    if source_kind(project) == "torch" and not model.inputs:
+        raise UsageError(
+            "a PyTorch source needs its inputs described",
+            where=f"{project.file}, [model.inputs]",
+            hint="add a table for each input of forward(), such as [model.inputs.image] with"
+            ' shape = ["batch", 1, 8, 8]',
+        )
+
+
+def export_stage(
+    project: Project, interpreter: Interpreter, context: Context
+) -> Stage[ExportedModel]:
+    """The stage that makes `build/<model>/export/model.onnx`."""
+    require_source(project)
+    model = project.settings.model
+    kind = source_kind(project)
+    opset = model.opset or DEFAULT_OPSET
+
+    def make(folder: Path) -> Made[ExportedModel]:
+        if kind == "onnx":
+            return take_onnx(project, folder)
+        return export_torch(project, interpreter, folder, opset=opset, context=context)
+
+    return Stage(
+        name="export",
+        folder=project.stage_folder("export"),
+        base=project.folder,
+        key_parts={
+            "source": model.source,
+            "kind": kind,
+            "opset": opset if kind == "torch" else None,
+            "exporter": model.exporter,
+            "inputs": [[n, i.model_dump(mode="json")] for n, i in model.inputs.items()],
+            "depends": list(model.depends),
+            "tools": dict(interpreter.versions),
+        },
+        value_type=ExportedModel,
+        make=make,
+        state=project.state_folder,
+    )

@@ -1,0 +1,175 @@
+"""Reads, cleans and describes ONNX files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgesmith.errors import ModelError
+from edgesmith.hashing import sha256_file
+from edgesmith.values import OnnxFile, TensorInfo
+
+if TYPE_CHECKING:
+    import onnx
+
+# Above this size protobuf can't hold a model in one file.
+MAX_PROTOBUF_BYTES = 2**31 - 1
+
+_ELEMENT_TYPES = {
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
+    9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64",
+}  # fmt: skip
+
+
+def load(path: Path, *, shown_as: str | None = None) -> onnx.ModelProto:
+    """Reads and checks an ONNX file; raises ModelError for anything that is not one."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    where = shown_as or str(path)
+    if not path.is_file():
+        raise ModelError(
+            "the ONNX file does not exist", where=where, hint="correct the path to the model"
+        )
+    try:
+        _refuse_outside_data(path, where)
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()
+        raise ModelError(
+            f"not a valid ONNX model: {reason[0] if reason else type(error).__name__}",
+            where=where,
+            hint="the file may be truncated or of another format: copy or export it again",
+        ) from error
+    if not model.graph.node and not model.graph.output:
+        raise ModelError(
+            "the ONNX file is empty", where=where, hint="copy or export the model again"
+        )
+    return model
+
+
+def _refuse_outside_data(path: Path, where: str) -> None:
+    """External data must lie below the model's folder, reached without links."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    for tensor in _all_tensors(model):
+        for entry in tensor.external_data:
+            if entry.key != "location":
+                continue
+            target = Path(entry.value)
+            inside = path.parent / target
+            if target.is_absolute() or ".." in target.parts or inside.is_symlink():
+                raise ModelError(
+                    f"its external data '{entry.value}' lies outside the model's folder",
+                    where=where,
+                    hint="save the model again with its data beside it",
+                )
+
+
+def _all_tensors(model: Any) -> Iterable[Any]:
+    graphs = [model.graph]
+    while graphs:
+        graph = graphs.pop()
+        yield from graph.initializer
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    yield attribute.t
+                yield from attribute.tensors
+                graphs.extend(attribute.graphs)
+                if attribute.HasField("g"):
+                    graphs.append(attribute.g)
+
+
+def strip_traces(model: onnx.ModelProto) -> None:
+    """Removes what exporters note about source files, lines and stack traces, in place.
+
+    They would reach the device, and make hashes depend on the folder of the project.
+    """
+    del model.metadata_props[:]
+    model.doc_string = ""
+    for function in model.functions:
+        function.doc_string = ""
+        del function.metadata_props[:]
+        for node in function.node:
+            _strip(node)
+    _strip_graph(model.graph)
+
+
+def _strip(part: Any) -> None:
+    part.doc_string = ""
+    del part.metadata_props[:]
+
+
+def _strip_graph(graph: Any) -> None:
+    _strip(graph)
+    for part in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        _strip(part)
+    for node in graph.node:
+        _strip(node)
+        for attribute in node.attribute:
+            attribute.doc_string = ""
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                _strip_graph(inner)
+
+
+def save(model: onnx.ModelProto, path: Path) -> None:
+    """Writes one self-contained file with deterministic bytes; raises ModelError over 2 GB."""
+    if model.ByteSize() > MAX_PROTOBUF_BYTES:
+        raise ModelError(
+            "the model is larger than 2 GB, which one ONNX file can't hold",
+            where=path.name,
+            hint="this version builds models of up to 2 GB: split the model or use fewer weights",
+        )
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def describe(model: onnx.ModelProto, path: Path) -> OnnxFile:
+    """The facts of a saved model; `path` gives name, size and hash."""
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in initializers]
+    return OnnxFile(
+        path=path.name,
+        sha256=sha256_file(path),
+        bytes=path.stat().st_size,
+        opset=opset_of(model),
+        ir_version=model.ir_version,
+        nodes=len(model.graph.node),
+        inputs=tuple(tensor_info(value) for value in inputs),
+        outputs=tuple(tensor_info(value) for value in model.graph.output),
+    )
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of the standard operator set that the model imports."""
+    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
+    return max(versions, default=0)
+
+
+def element_type(number: int) -> str:
+    """numpy's name of an ONNX element type; raises ModelError for one we don't feed."""
+    if number not in _ELEMENT_TYPES:
+        import onnx
+
+        raise ModelError(
+            f"element type {onnx.TensorProto.DataType.Name(number)} is not supported for inputs"
+            " and outputs",
+            where="the model's inputs and outputs",
+            hint="cast it to a numeric type inside the model",
+        )
+    return _ELEMENT_TYPES[number]
+
+
+def tensor_info(value: Any) -> TensorInfo:
+    """Name, dtype and dims of a graph input or output; unnamed dynamic dims get a name."""
+    tensor = value.type.tensor_type
+    dims: list[int | str] = []
+    for index, dim in enumerate(tensor.shape.dim):
+        if dim.HasField("dim_value"):
+            dims.append(dim.dim_value)
+        else:
+            dims.append(dim.dim_param or f"{value.name}_dim_{index}")
+    return TensorInfo(name=value.name, dtype=element_type(tensor.elem_type), dims=tuple(dims))

@@ -1,0 +1,175 @@
+"""The stages in their order; each verb asks for the last one that it needs."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from edgesmith.data.stage import Reference, reference_stage, samples_stage
+from edgesmith.errors import UsageError
+from edgesmith.events import StageFinished
+from edgesmith.export.stage import export_stage, require_source
+from edgesmith.files import host_file_errors
+from edgesmith.model.user_code import Interpreter, interpreter_of
+from edgesmith.project.project import Project
+from edgesmith.quantize.stage import QuantizeInputs, quantize_stage, require_budget
+from edgesmith.simplify.stage import simplify_stage
+from edgesmith.stages import Context, Stage, StageResult, peek_stage, run_stage
+from edgesmith.values import (
+    Bundle,
+    ExportedModel,
+    GeneratedProject,
+    QuantizedModel,
+    SampleSet,
+    SimplifiedModel,
+)
+
+T = TypeVar("T")
+
+
+class WouldRun(Exception):
+    """In a dry run: the stage is not current, so what follows it can't be told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """One project's stages. With `dry_run` nothing runs; the first stage that would ends it."""
+
+    project: Project
+    context: Context
+    dry_run: bool = False
+    _results: dict[str, StageResult[object]] = field(default_factory=dict)
+
+    def _once(self, stage: Stage[T]) -> StageResult[T]:
+        name = f"{stage.name}/{stage.target or ''}"
+        if name not in self._results:
+            self._results[name] = self._peek(stage) if self.dry_run else self._run(stage)
+        return self._results[name]  # type: ignore[return-value]
+
+    def _run(self, stage: Stage[T]) -> StageResult[T]:
+        return run_stage(stage, self.context)
+
+    def _peek(self, stage: Stage[T]) -> StageResult[T]:
+        result = peek_stage(stage, self.context)
+        if result is None:
+            raise WouldRun(stage.name)
+        self.context.events.emit(
+            StageFinished(
+                stage=stage.name,
+                target=stage.target,
+                status="cached",
+                seconds=0.0,
+                key=result.key,
+                folder=str(stage.folder),
+            )
+        )
+        return result
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """The Python that runs the user's code."""
+        return interpreter_of(self.project, self.context.events)
+
+    def exported(self) -> StageResult[ExportedModel]:
+        require_source(self.project)
+        return self._once(export_stage(self.project, self.interpreter, self.context))
+
+    def simplified(self) -> StageResult[SimplifiedModel]:
+        return self._once(simplify_stage(self.project, self.exported(), self.context))
+
+    def calibration(self) -> StageResult[SampleSet]:
+        stage = samples_stage(
+            self.project, self.interpreter, self.exported(), "calibration", self.context
+        )
+        return self._once(stage)
+
+    def evaluation(self) -> StageResult[SampleSet]:
+        stage = samples_stage(
+            self.project, self.interpreter, self.exported(), "evaluation", self.context
+        )
+        return self._once(stage)
+
+    def reference(self) -> StageResult[Reference]:
+        stage = reference_stage(
+            self.project, self.interpreter, self.exported(), self.evaluation(), self.context
+        )
+        return self._once(stage)
+
+    def quantized(self, target: str) -> StageResult[QuantizedModel]:
+        """Raises GateError when the accuracy budget is missed; the files are there then too."""
+        inputs = QuantizeInputs(
+            simplified=self.simplified(),
+            calibration=self.calibration(),
+            evaluation=self.evaluation(),
+            reference=self.reference(),
+        )
+        stage = quantize_stage(self.project, self.project.target(target), inputs, self.context)
+        result = self._once(stage)
+        require_budget(result.value, self.project)
+        return result
+
+    def generated(self, target: str) -> StageResult[GeneratedProject]:
+        from edgesmith.generate.stage import generate_stage
+
+        return self._once(
+            generate_stage(
+                self.project,
+                self.project.target(target),
+                self.exported(),
+                self.quantized(target),
+                self.context,
+            )
+        )
+
+    def bundle(self, target: str) -> StageResult[Bundle]:
+        from edgesmith.compile.bundle_stage import bundle_stage
+
+        return self._once(
+            bundle_stage(
+                self.project,
+                self.project.target(target),
+                self.quantized(target),
+                self.generated(target),
+                self.context,
+            )
+        )
+
+
+@contextmanager
+def project_lock(project: Project, context: Context) -> Iterator[None]:
+    """Holds the project's build folder against another edgesmith; waits and says so."""
+    path = project.build_folder / ".lock"
+    with host_file_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    with file:
+        if not _try_lock(file.fileno()):
+            context.events.info("another edgesmith works on this project: waiting for it")
+            while not _try_lock(file.fileno()):
+                time.sleep(0.2)
+        yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def require_bundle(project: Project, target: str) -> Path:
+    """The folder of a target's bundle; raises UsageError when it was not built."""
+    folder = project.stage_folder("bundle", target)
+    if not (folder / "manifest.json").is_file():
+        raise UsageError(
+            f"the target '{target}' has no bundle yet",
+            where=str(folder),
+            hint=f"build it first: edgesmith build --target {target}",
+        )
+    return folder

@@ -1,0 +1,65 @@
+"""The sample files of a bundle: a few golden ones for the self-test, and all for the bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgesmith.data.samples import INPUTS, LABELS, OUTPUTS, Samples
+from edgesmith.hashing import sha256_file
+from edgesmith.model import numeric
+from edgesmith.quantize.metrics import Evaluation
+from edgesmith.values import SampleSet, Variant
+from edgesmith.worker.tensors import SamplesWriter
+
+MAX_GOLDEN = 8
+_METADATA = {"format": "edgesmith-samples", "schema_version": "1.0"}
+
+
+def write_samples(folder: Path, evaluation: Evaluation) -> SampleSet:
+    """All evaluation samples with reference outputs and labels."""
+    return _write(folder / "samples.safetensors", evaluation, None, ())
+
+
+def write_golden(folder: Path, variants: tuple[Variant, ...], evaluation: Evaluation) -> SampleSet:
+    """The first MAX_GOLDEN samples, also with what each variant gives here."""
+    return _write(folder / "golden.safetensors", evaluation, MAX_GOLDEN, variants)
+
+
+def _write(
+    path: Path, evaluation: Evaluation, limit: int | None, variants: tuple[Variant, ...]
+) -> SampleSet:
+    samples, reference = Samples(evaluation.samples), Samples(evaluation.reference)
+    sessions = {v.name: _session(path.parent, v) for v in variants}
+    labels = samples.whole(LABELS) if samples.has(LABELS) else None
+    count = samples.count if limit is None else min(limit, samples.count)
+    writer = SamplesWriter(path)
+    try:
+        for index in range(count):
+            feeds = samples.group(INPUTS, index)
+            tensors: dict[str, Any] = {INPUTS + n: v for n, v in feeds.items()}
+            tensors |= {OUTPUTS + n: v for n, v in reference.group(OUTPUTS, index).items()}
+            if labels is not None:
+                tensors[LABELS] = np.asarray(labels[index], np.int64)
+            for name, session in sessions.items():
+                outputs = numeric.run_session(session, feeds, shown_as=name)
+                tensors |= {f"expected/{name}/{n}": v for n, v in outputs.items()}
+            writer.add(tensors)
+        writer.close(_METADATA)
+    finally:
+        writer.discard()
+    return SampleSet(
+        path=path.name,
+        sha256=sha256_file(path),
+        count=count,
+        labelled=labels is not None,
+        with_reference=True,
+        source="evaluation",
+    )
+
+
+def _session(folder: Path, variant: Variant) -> Any:
+    path = folder / variant.onnx.path
+    return numeric.open_session(path, variant.session_options, threads=variant.threads)

@@ -1,0 +1,47 @@
+"""Which integers a target's kernels are fast and right with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgesmith.errors import UsageError
+from edgesmith.project.project import Target
+
+# CPUs by their compiler names whose 8-bit dot products accumulate in 32 bits (AVX512-VNNI or
+# AVX-VNNI). On all other x86 CPUs the kernels add pairs of products in 16 bits and saturate.
+VNNI_CPUS = frozenset({
+    "alderlake", "arrowlake", "arrowlake-s", "cascadelake", "cooperlake", "emeraldrapids",
+    "gracemont", "graniterapids", "icelake-client", "icelake-server", "lunarlake", "meteorlake",
+    "raptorlake", "rocketlake", "sapphirerapids", "sierraforest", "tigerlake", "znver4", "znver5",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """Signedness of activations and weights; `reduce_range` keeps weights within 7 bits."""
+
+    name: str
+    activation_signed: bool
+    weight_signed: bool
+    reduce_range: bool
+
+
+def encoding_for(target: Target) -> Encoding:
+    """The encoding of a target; without a `cpu` the one that is right on every CPU of its kind.
+
+    x86: unsigned activations and signed per-channel weights are the only pair with fast
+    convolution kernels; 7-bit weights can't saturate the 16-bit sums of CPUs without VNNI.
+    """
+    if target.platform.int8_encoding == "u8s8":
+        vnni = target.cpu in VNNI_CPUS
+        return Encoding(
+            name="u8s8" if vnni else "u8s8-7bit",
+            activation_signed=False,
+            weight_signed=True,
+            reduce_range=not vnni,
+        )
+    raise UsageError(
+        f"no INT8 encoding is known for the platform '{target.platform.name}'",
+        where=f"targets.{target.name}.platform",
+        hint='use quantize = { precision = "fp32" } for this target',
+    )

@@ -1,0 +1,123 @@
+"""The metrics of `[data] metrics`, over all evaluation samples, higher always being better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgesmith.data.samples import LABELS, OUTPUTS, Samples
+from edgesmith.errors import ModelError
+from edgesmith.model import numeric
+from edgesmith.values import MetricValue, SessionOptions
+
+Array = np.ndarray[Any, Any]
+
+TOP_K = {"top1": 1, "top5": 5}
+# An error metric: less is better, so a loss is candidate minus baseline.
+LOWER_IS_BETTER = frozenset({"max_abs_error"})
+# SQNR of equal outputs is infinite, which JSON can't hold.
+MAX_SQNR_DB = 200.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What metrics are computed from; `reference` is in the order of the model's outputs."""
+
+    samples: Path
+    reference: Path
+    metrics: tuple[str, ...]
+
+
+def evaluate(
+    model: Path, options: SessionOptions, evaluation: Evaluation, *, threads: int = 1
+) -> tuple[MetricValue, ...]:
+    """The metrics of one model file; raises ModelError when a metric does not fit the model."""
+    session = numeric.open_session(model, options, threads=threads)
+    samples, reference = Samples(evaluation.samples), Samples(evaluation.reference)
+    labels = samples.whole(LABELS) if samples.has(LABELS) else None
+    sums = {name: _Accumulator(name) for name in evaluation.metrics}
+    for index, feeds in enumerate(samples.feeds()):
+        outputs = numeric.run_session(session, feeds, shown_as=model.name)
+        wanted = reference.group(OUTPUTS, index)
+        label = None if labels is None else int(labels[index])
+        for accumulator in sums.values():
+            accumulator.add(outputs, wanted, label)
+    return tuple(accumulator.value() for accumulator in sums.values())
+
+
+def loss(baseline: Iterable[MetricValue], candidate: Iterable[MetricValue], metric: str) -> float:
+    """How much worse `candidate` is in `metric`, in the metric's unit; negative when better."""
+    before = next(m.value for m in baseline if m.name == metric)
+    after = next(m.value for m in candidate if m.name == metric)
+    return after - before if metric in LOWER_IS_BETTER else before - after
+
+
+class _Accumulator:
+    """One metric, summed over samples; the first output decides for top-k."""
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        self._sum = 0.0
+        self._noise = 0.0
+        self._signal = 0.0
+        self._worst = 0.0
+        self._count = 0
+
+    def add(
+        self, outputs: Mapping[str, Array], reference: Mapping[str, Array], label: int | None
+    ) -> None:
+        name = next(iter(outputs))
+        found, wanted = outputs[name].reshape(-1), reference[name].reshape(-1)
+        self._count += 1
+        if self._metric in TOP_K:
+            self._add_top_k(found, wanted, label, TOP_K[self._metric])
+            return
+        for one, values in outputs.items():
+            self._add_errors(values.astype(np.float64), reference[one].astype(np.float64))
+
+    def _add_top_k(self, found: Array, wanted: Array, label: int | None, k: int) -> None:
+        if found.size <= k:
+            raise ModelError(
+                f"{self._metric} needs an output of more than {k} classes, the model's first"
+                f" output has {found.size}",
+                where="data.metrics",
+                hint="use cosine, sqnr_db or max_abs_error",
+            )
+        truth = int(wanted.argmax()) if label is None else label
+        if not 0 <= truth < found.size:
+            raise ModelError(
+                f"the label {truth} is no class of the model's {found.size}",
+                where="data.evaluation",
+                hint="yield labels that index the model's first output",
+            )
+        # A stable order makes ties fall to the lower class, as in the harness.
+        best = np.argsort(-found, kind="stable")[:k]
+        self._sum += float(truth in best)
+
+    def _add_errors(self, found: Array, wanted: Array) -> None:
+        norms = float(np.linalg.norm(found) * np.linalg.norm(wanted))
+        self._sum += float(np.vdot(found, wanted)) / norms if norms else 1.0
+        self._noise += float(np.square(found - wanted).sum())
+        self._signal += float(np.square(wanted).sum())
+        self._worst = max(self._worst, float(np.abs(found - wanted).max(initial=0.0)))
+
+    def value(self) -> MetricValue:
+        match self._metric:
+            case "max_abs_error":
+                value = self._worst
+            case "sqnr_db":
+                value = sqnr_db(self._signal, self._noise)
+            case _:
+                value = self._sum / self._count
+        return MetricValue(name=self._metric, value=value, samples=self._count)
+
+
+def sqnr_db(signal: float, noise: float) -> float:
+    """Signal to quantization-noise ratio in dB, at most MAX_SQNR_DB."""
+    if noise <= 0.0 or signal <= 0.0:
+        return MAX_SQNR_DB if noise <= 0.0 else -MAX_SQNR_DB
+    return min(MAX_SQNR_DB, 10.0 * float(np.log10(signal / noise)))

@@ -1,0 +1,249 @@
+"""The quantize stage: a target's variants, their metrics, and the samples that go with them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgesmith.data.stage import Reference
+from edgesmith.errors import GateError, ModelError
+from edgesmith.model import onnx_file
+from edgesmith.model.user_code import own_interpreter
+from edgesmith.project.project import Project, Target
+from edgesmith.quantize.audit import fused_operators
+from edgesmith.quantize.bundle_samples import write_golden, write_samples
+from edgesmith.quantize.encoding import Encoding, encoding_for
+from edgesmith.quantize.metrics import Evaluation, evaluate, loss
+from edgesmith.quantize.static import QuantizationPlan, quantize_static
+from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
+from edgesmith.values import (
+    MetricValue,
+    QuantizedModel,
+    SampleSet,
+    SessionOptions,
+    SimplifiedModel,
+    Variant,
+    to_record,
+)
+
+REPORT_FILE = "report.json"
+REPORT_SCHEMA_VERSION = "1.0"
+AUTOMATIC_METHODS = ("minmax", "percentile", "entropy")
+# ONNX Runtime would quantize, at load, float weights that [quantize] exclude keeps in float.
+NO_SILENT_QUANTIZATION = {"optimization.disable_specified_optimizers": "WeightBiasQuantization"}
+# Equal outputs up to rounding are above 100 dB; other kernels of another CPU give at least
+# this much of a right model, and far less of a wrong one.
+SELF_TEST_MIN_SQNR_DB = {"fp32": 60.0, "int8": 15.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeInputs:
+    """What the stages before left."""
+
+    simplified: StageResult[SimplifiedModel]
+    calibration: StageResult[SampleSet]
+    evaluation: StageResult[SampleSet]
+    reference: StageResult[Reference]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Candidate:
+    """An INT8 model made with one calibration method."""
+
+    method: str
+    path: Path
+    metrics: tuple[MetricValue, ...]
+    loss: float
+
+
+def quantize_stage(
+    project: Project, target: Target, inputs: QuantizeInputs, context: Context
+) -> Stage[QuantizedModel]:
+    """The stage that makes `build/<model>/<target>/quantize`."""
+    encoding = encoding_for(target) if target.quantize.precision == "int8" else None
+    work = _Work(project=project, target=target, inputs=inputs, encoding=encoding, context=context)
+    return Stage(
+        name="quantize",
+        target=target.name,
+        folder=project.stage_folder("quantize", target.name),
+        base=project.folder,
+        key_parts={
+            "model": inputs.simplified.value.onnx.sha256,
+            "calibration": inputs.calibration.value.sha256,
+            "evaluation": inputs.evaluation.value.sha256,
+            "reference": inputs.reference.value.samples.sha256,
+            "settings": target.quantize.model_dump(mode="json"),
+            "metrics": list(project.settings.data.metrics),
+            "encoding": encoding.name if encoding else "float",
+            "platform": [target.platform.name, target.platform.max_opset],
+            "target": target.name,
+            "threads": target.bench.threads[0],
+            "tools": dict(own_interpreter().versions),
+        },
+        value_type=QuantizedModel,
+        make=work.make,
+        state=project.state_folder,
+    )
+
+
+def require_budget(quantized: QuantizedModel, project: Project) -> None:
+    """Raises GateError when the INT8 model loses more than the budget allows."""
+    if quantized.within_budget:
+        return
+    raise GateError(
+        f"INT8 loses {quantized.accuracy_loss:.4g} in {quantized.accuracy_metric}, the budget is"
+        f" {quantized.accuracy_budget:.4g} (best calibration: {quantized.calibration_method})",
+        where=f"{project.file}, quantize.accuracy_budget, target '{quantized.target}'",
+        hint="give more calibration samples, keep sensitive layers in float with [quantize]"
+        ' exclude, raise the budget, or set precision = "fp32"',
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    project: Project
+    target: Target
+    inputs: QuantizeInputs
+    encoding: Encoding | None
+    context: Context
+
+    @property
+    def _model(self) -> Path:
+        return self.inputs.simplified.folder / self.inputs.simplified.value.onnx.path
+
+    @property
+    def _evaluation(self) -> Evaluation:
+        evaluation, reference = self.inputs.evaluation, self.inputs.reference
+        return Evaluation(
+            samples=evaluation.folder / evaluation.value.path,
+            reference=reference.folder / reference.value.samples.path,
+            metrics=tuple(self.project.settings.data.metrics),
+        )
+
+    def make(self, folder: Path) -> Made[QuantizedModel]:
+        deciding = self.project.settings.data.metrics[0]
+        shutil.copyfile(self._model, folder / "fp32.onnx")
+        self._require_platform(self.inputs.simplified.value)
+        baseline = evaluate(folder / "fp32.onnx", self._options(), self._evaluation)
+        variants = [self._variant(folder, "fp32", "float", baseline)]
+        tried: list[_Candidate] = []
+        if self.encoding is not None:
+            tried = self._quantized(folder, self.encoding, baseline, deciding)
+            variants.append(self._variant(folder, "int8", self.encoding.name, tried[0].metrics))
+        return Made(value=self._finish(folder, tuple(variants), tried))
+
+    def _finish(
+        self, folder: Path, variants: tuple[Variant, ...], tried: list[_Candidate]
+    ) -> QuantizedModel:
+        budget = self.target.quantize.accuracy_budget
+        lost = tried[0].loss if tried else 0.0
+        value = QuantizedModel(
+            target=self.target.name,
+            variants=variants,
+            default_variant=variants[-1].name,
+            golden=write_golden(folder, variants, self._evaluation),
+            evaluation=write_samples(folder, self._evaluation),
+            calibration_method=tried[0].method if tried else "none",
+            accuracy_metric=self.project.settings.data.metrics[0],
+            accuracy_loss=lost,
+            accuracy_budget=budget,
+            within_budget=lost <= budget,
+        )
+        self._write_report(folder, value, tried)
+        return value
+
+    def _options(self) -> SessionOptions:
+        return SessionOptions(config=NO_SILENT_QUANTIZATION)
+
+    def _require_platform(self, simplified: SimplifiedModel) -> None:
+        platform = self.target.platform
+        found, allowed = simplified.onnx.opset, platform.max_opset
+        if found > allowed or simplified.onnx.ir_version > platform.max_ir_version:
+            raise ModelError(
+                f"the model has opset {found} and IR version {simplified.onnx.ir_version}; ONNX"
+                f" Runtime {platform.runtime.version} of {platform.name} takes at most"
+                f" {allowed} and {platform.max_ir_version}",
+                where="model.opset",
+                hint=f"set [model] opset = {allowed} or less, or export the ONNX file anew",
+            )
+
+    def _quantized(
+        self, folder: Path, encoding: Encoding, baseline: tuple[MetricValue, ...], metric: str
+    ) -> list[_Candidate]:
+        """All candidates that were needed, the best first; its file is int8.onnx."""
+        asked = self.target.quantize.calibration
+        methods = AUTOMATIC_METHODS if asked == "auto" else (asked,)
+        candidates: list[_Candidate] = []
+        with scratch_folder(self.project.build_folder) as name:
+            for method in methods:
+                path = Path(name) / f"{method}.onnx"
+                candidates.append(self._candidate(path, method, encoding, baseline, metric))
+                if candidates[-1].loss <= self.target.quantize.accuracy_budget:
+                    break
+            candidates.sort(key=lambda candidate: candidate.loss)
+            shutil.copyfile(candidates[0].path, folder / "int8.onnx")
+        return candidates
+
+    def _candidate(
+        self,
+        path: Path,
+        method: str,
+        encoding: Encoding,
+        baseline: tuple[MetricValue, ...],
+        metric: str,
+    ) -> _Candidate:
+        calibration = self.inputs.calibration
+        plan = QuantizationPlan(
+            model=self._model,
+            samples=calibration.folder / calibration.value.path,
+            method=method,
+            encoding=encoding,
+            exclude=self.target.quantize.exclude,
+        )
+        quantize_static(plan, path, events=self.context.events)
+        metrics = evaluate(path, self._options(), self._evaluation)
+        lost = loss(baseline, metrics, metric)
+        self.context.events.debug(f"quantize: {method} loses {lost:.4g} in {metric}")
+        return _Candidate(method=method, path=path, metrics=metrics, loss=lost)
+
+    def _variant(
+        self, folder: Path, name: str, encoding: str, metrics: tuple[MetricValue, ...]
+    ) -> Variant:
+        path = folder / f"{name}.onnx"
+        return Variant(
+            name=name,
+            onnx=onnx_file.describe(onnx_file.load(path), path),
+            precision=name,
+            encoding=encoding,
+            provider="cpu",
+            session_options=self._options(),
+            threads=self.target.bench.threads[0],
+            self_test_min_sqnr_db=SELF_TEST_MIN_SQNR_DB[name],
+            metrics=metrics,
+        )
+
+    def _write_report(self, folder: Path, value: QuantizedModel, tried: list[_Candidate]) -> None:
+        report: Mapping[str, Any] = {
+            "schema_version": REPORT_SCHEMA_VERSION,
+            "kind": "edgesmith-quantization",
+            **to_record(value),
+            "tried": [
+                {"method": c.method, "accuracy_loss": c.loss, "metrics": to_record_list(c.metrics)}
+                for c in tried
+            ],
+            "fused_operators": {
+                variant.name: fused_operators(folder / variant.onnx.path, variant.session_options)
+                for variant in value.variants
+            },
+        }
+        text = json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        (folder / REPORT_FILE).write_text(text + "\n")
+
+
+def to_record_list(values: tuple[MetricValue, ...]) -> list[dict[str, Any]]:
+    """Metric values as plain JSON types."""
+    return [to_record(value) for value in values]
