@@ -1,0 +1,186 @@
+"""How a device is reached: a template that checks, and small classes that do.
+
+Names of files on the device are relative to the device's root and use `/`.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+from edgesmith.devices.deadline import Deadline
+from edgesmith.errors import DeviceError, EdgesmithError, UsageError
+from edgesmith.events import EventStream
+from edgesmith.process import Completed
+
+# A device program's exit code is read by the caller, who knows what it means there.
+ANY_EXIT_CODE = tuple(range(-64, 256))
+_BYTES_PER_BLOCK = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a transport can do. `real_time`: latencies there are those of the device itself."""
+
+    runs_programs: bool
+    exclusive: bool
+    real_time: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteCommand:
+    """A program to run on the device.
+
+    `argv[0]` is a program of the device's PATH or an absolute path from `Transport.path`;
+    `purpose` completes the sentence "... failed".
+    """
+
+    argv: Sequence[str]
+    purpose: str
+    hint: str
+    accept: tuple[int, ...] = (0,)
+    error: type[EdgesmithError] = DeviceError
+    separate_stderr: bool = True
+
+
+class Transport(ABC):
+    """One way to reach one device, below one root folder there.
+
+    The public methods check names and capabilities; a subclass implements those with an
+    underscore, and nothing else.
+    """
+
+    capabilities: ClassVar[Capabilities]
+
+    def __init__(self, *, device: str, root: str, events: EventStream) -> None:
+        if PurePosixPath(os.path.normpath(root)) == PurePosixPath("/") or not root.startswith("/"):
+            raise UsageError(
+                f"the root of device '{device}' is '{root}': it must be a folder of its own",
+                where=f"devices.{device}.root",
+                hint="name an absolute folder that holds nothing else, such as ~/edgesmith",
+            )
+        self.device = device
+        self.root = root
+        self.events = events
+
+    def path(self, name: str = "") -> str:
+        """The absolute path on the device of a file below the root."""
+        return str(PurePosixPath(self.root) / _checked(name)) if name else self.root
+
+    def put(self, local: Path, name: str, *, sha256: str, mode: int, deadline: Deadline) -> None:
+        """Copies a file to the device, where it appears complete or not at all.
+
+        Raises IntegrityError when what was sent does not have the hash `sha256`, DeviceError
+        when the device refuses.
+        """
+        deadline.remaining_s(f"sending {local.name}")
+        self._put(local, _checked(name), sha256=sha256, mode=mode, deadline=deadline)
+
+    def fetch(self, name: str, local: Path, *, max_bytes: int, deadline: Deadline) -> None:
+        """Copies a file of at most `max_bytes` from the device; raises DeviceError."""
+        deadline.remaining_s(f"fetching {name}")
+        self._fetch(_checked(name), local, max_bytes=max_bytes, deadline=deadline)
+
+    def run(
+        self,
+        command: RemoteCommand,
+        *,
+        deadline: Deadline,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Completed:
+        """Runs a program on the device to its end; raises the command's error class."""
+        if not self.capabilities.runs_programs:
+            raise self._unable("run programs")
+        deadline.remaining_s(command.purpose)
+        return self._run(command, deadline=deadline, on_line=on_line)
+
+    def exclusive(self, name: str) -> AbstractContextManager[None]:
+        """Holds the lock `name` on the device; raises DeviceError at once when another has it."""
+        if not self.capabilities.exclusive:
+            raise self._unable("hold a lock")
+        return self._exclusive(_checked(name))
+
+    def machine(self, deadline: Deadline) -> str:
+        """The device's architecture as `uname -m` says it; raises DeviceError."""
+        answer = self._ask(["uname", "-m"], "asking for the architecture", deadline)
+        return answer.output.strip()
+
+    def free_bytes(self, deadline: Deadline) -> int:
+        """Space left below the root, which must exist; raises DeviceError."""
+        answer = self._ask(["df", "-Pk", self.path()], "asking for free space", deadline)
+        fields = answer.output.strip().splitlines()[-1].split() if answer.output.strip() else []
+        if len(fields) < 5 or not fields[-3].isdigit():
+            raise DeviceError(
+                f"device '{self.device}' gave no free space that can be read",
+                where=self.path(),
+                hint="run df -Pk there and see what it prints",
+            )
+        return int(fields[-3]) * _BYTES_PER_BLOCK
+
+    def exists(self, name: str, deadline: Deadline) -> bool:
+        """Whether a file or folder of this name is there."""
+        command = RemoteCommand(
+            argv=["test", "-e", self.path(name)],
+            purpose=f"looking for {name}",
+            hint=_REACH_HINT,
+            accept=(0, 1),
+        )
+        return self.run(command, deadline=deadline).returncode == 0
+
+    def make_folder(self, name: str, deadline: Deadline) -> None:
+        """Makes a folder and those above it; none of them may be missing permission."""
+        self._ask(["mkdir", "-p", self.path(name)], f"making the folder {name or '.'}", deadline)
+
+    def remove(self, name: str, deadline: Deadline) -> None:
+        """Removes a file or a folder with all that is in it; a link is removed, not followed."""
+        self._ask(["rm", "-rf", self.path(name)], f"removing {name}", deadline)
+
+    def _ask(self, argv: Sequence[str], doing: str, deadline: Deadline) -> Completed:
+        command = RemoteCommand(argv=argv, purpose=f"{self.device}: {doing}", hint=_REACH_HINT)
+        return self.run(command, deadline=deadline)
+
+    def _unable(self, what: str) -> DeviceError:
+        return DeviceError(
+            f"the transport of device '{self.device}' cannot {what}",
+            where=f"devices.{self.device}.transport",
+            hint="use another transport for this device",
+        )
+
+    @abstractmethod
+    def _put(
+        self, local: Path, name: str, *, sha256: str, mode: int, deadline: Deadline
+    ) -> None: ...
+
+    @abstractmethod
+    def _fetch(self, name: str, local: Path, *, max_bytes: int, deadline: Deadline) -> None: ...
+
+    @abstractmethod
+    def _run(
+        self,
+        command: RemoteCommand,
+        *,
+        deadline: Deadline,
+        on_line: Callable[[str], None] | None,
+    ) -> Completed: ...
+
+    @abstractmethod
+    def _exclusive(self, name: str) -> AbstractContextManager[None]: ...
+
+
+_REACH_HINT = "check that the device is reachable and that its root folder may be written"
+
+
+def _checked(name: str) -> str:
+    """`name` when it stays below the root; anything else is a bug or an attack."""
+    parts = name.split("/")
+    if not name or name.startswith("/") or any(p in ("", ".", "..") for p in parts) or "\0" in name:
+        raise DeviceError(
+            f"refused the file name {name!r}: it does not stay below the device's root",
+            hint="build the bundle anew; if that does not help, report this as a bug",
+        )
+    return name
