@@ -1,0 +1,50 @@
+/// \file
+/// Small helpers over POSIX files. Private to the runtime, the harness and the installer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "edgesmith/result.hpp"
+
+namespace edgesmith {
+
+/// Owns a file descriptor.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
+  Descriptor& operator=(Descriptor&& other) noexcept;
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { reset(); }
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  int release();
+  void reset();
+
+ private:
+  int fd_;
+};
+
+/// kFileSystem, or kDevice when the file system is full, with the system's words for errno.
+Error system_error(const std::string& what);
+
+/// Reads a file of at most `limit_bytes`. \return kFileSystem if it cannot be read or is larger.
+Result<std::string> read_file(const std::string& path, std::uint64_t limit_bytes);
+
+/// Writes everything, through interruptions and short writes.
+Status write_all(int fd, const void* data, std::size_t bytes);
+
+/// Replaces `path` by a file of these parts in one step: written under a temporary name in the same
+/// folder, synced, renamed.
+Status write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts);
+
+/// The folder part of a path; "." if there is none.
+std::string parent_folder(const std::string& path);
+
+}  // namespace edgesmith
