@@ -114,7 +114,7 @@ class Pipeline:
         return result
 
     def generated(self, target: str) -> StageResult[GeneratedProject]:
-        from edgesmith.generate.stage import generate_stage
+        from edgesmith.build_stages import generate_stage
 
         return self._once(
             generate_stage(
@@ -127,7 +127,7 @@ class Pipeline:
         )
 
     def bundle(self, target: str) -> StageResult[Bundle]:
-        from edgesmith.compile.bundle_stage import bundle_stage
+        from edgesmith.build_stages import bundle_stage
 
         return self._once(
             bundle_stage(

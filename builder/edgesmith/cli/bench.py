@@ -1,0 +1,126 @@
+"""edgesmith bench: measures the installed release on devices and brings the reports back."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from edgesmith.cli.flash import DeviceResult, run_on_devices
+from edgesmith.cli.report import style_of
+from edgesmith.cli.session import Outcome, Session
+
+if TYPE_CHECKING:
+    from edgesmith.devices.bench import Measured
+    from edgesmith.project.project import Device, Project
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--device", action="append", default=[], metavar="D",
+        help="a device of the project; may repeat; 'all' names all")
+    add("--timeout", type=_seconds, metavar="SECONDS",
+        help="end the harness after so long (default: far more than the settings ask for)")
+    add("--require-valid", action="store_true",
+        help="exit with 9 unless every run's verdict is valid")
+
+
+def run(arguments: argparse.Namespace, session: Session) -> Outcome:
+    names = session.project().device_names(arguments.device)
+    if session.dry_run:
+        return run_on_devices(names, lambda name: _plan(session, name), session)
+
+    def measure(name: str) -> DeviceResult:
+        measured = bench_device(session, name, timeout_s=arguments.timeout)
+        return _shown(session, measured, require_valid=arguments.require_valid)
+
+    return run_on_devices(names, measure, session)
+
+
+def bench_device(
+    session: Session, device_name: str, *, timeout_s: float | None = None
+) -> Measured:
+    """Measures one device and writes its report; raises as `devices.bench.bench` does.
+
+    A harness that failed does not raise: the report says it, and `Measured.failure()` too.
+    """
+    from edgesmith.devices.bench import BenchRequest, bench
+
+    project = session.project()
+    device = project.device(device_name)
+    target = project.target(device.target)
+    request = BenchRequest(
+        bundle_folder=project.stage_folder("bundle", device.target),
+        device=device,
+        reports_folder=project.reports_folder,
+        settings=resolved_settings(project, device),
+        accuracy_budget=target.quantize.accuracy_budget,
+        id_salt=f"edgesmith {project.settings.model.name}",
+        timeout_s=timeout_s,
+    )
+    return bench(request, events=session.events)
+
+
+def resolved_settings(project: Project, device: Device) -> dict[str, Any]:
+    """What holds for this device after all layers, as the report keeps it.
+
+    Layers outside the project are named without their folder: a report travels.
+    """
+    target = project.target(device.target)
+    settings = project.settings.model_dump(mode="json", by_alias=True)
+    return {
+        "layers": [layer.rpartition("/")[2] for layer in project.layers],
+        "model": settings["model"],
+        "data": settings["data"],
+        "quantize": target.quantize.model_dump(mode="json"),
+        "bench": device.bench.model_dump(mode="json"),
+        "gates": device.gates.model_dump(mode="json"),
+        "target": {
+            "name": target.name,
+            "platform": target.platform.name,
+            "cpu": target.cpu,
+            "toolchain": target.toolchain,
+        },
+        "device": {"name": device.name, "transport": device.transport},
+    }
+
+
+def _shown(session: Session, measured: Measured, *, require_valid: bool) -> DeviceResult:
+    from edgesmith.report.text import render_report
+
+    failure = measured.failure(require_valid=require_valid)
+    if failure is not None:
+        session.events.warning(failure.render().removeprefix("error: "))
+    return DeviceResult(
+        data={
+            "file": str(measured.file),
+            "samples": str(measured.samples) if measured.samples else None,
+            "report": measured.report,
+        },
+        text=render_report(measured.report, style_of(session), file=str(measured.file)),
+        exit_code=failure.exit_code if failure is not None else 0,
+    )
+
+
+def _plan(session: Session, name: str) -> DeviceResult:
+    project = session.project()
+    device = project.device(name)
+    bench = device.bench
+    runs = len(bench.shapes) * len(bench.threads) * len(bench.variants)
+    text = (
+        f"{name}: would measure {', '.join(bench.variants)}: {runs} runs, {bench.processes}"
+        f" processes each, at least {bench.min_seconds:g} s in each process;"
+        f" the report would go to {project.reports_folder}"
+    )
+    data = {
+        "would": "bench",
+        "settings": resolved_settings(project, device),
+        "reports": str(project.reports_folder),
+    }
+    return DeviceResult(data=data, text=text)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e7:
+        raise argparse.ArgumentTypeError(f"{text}: a number of seconds above 0 is expected")
+    return value

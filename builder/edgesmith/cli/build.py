@@ -1,0 +1,27 @@
+"""`edgesmith build`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from edgesmith.cli.compile import describe
+from edgesmith.cli.session import Outcome, Session
+from edgesmith.cli.targets import add_target_option, run_stages
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_target_option(parser)
+
+
+def run(arguments: argparse.Namespace, session: Session) -> Outcome:
+    """Makes the bundle of each target, whatever of it is not there yet."""
+
+    def work(pipeline: Any) -> tuple[dict[str, Any], str]:
+        from edgesmith.values import to_record
+
+        done = [pipeline.bundle(t) for t in pipeline.project.target_names(arguments.target)]
+        records = [{"folder": str(one.folder), **to_record(one.value)} for one in done]
+        return {"bundles": records}, "\n".join(describe(one) for one in done)
+
+    return run_stages(session, work)

@@ -1,0 +1,27 @@
+"""`edgesmith generate`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from edgesmith.cli.session import Outcome, Session
+from edgesmith.cli.targets import add_target_option, run_stages
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_target_option(parser)
+
+
+def run(arguments: argparse.Namespace, session: Session) -> Outcome:
+    """Writes the CMake project of each target."""
+
+    def work(pipeline: Any) -> tuple[dict[str, Any], str]:
+        from edgesmith.values import to_record
+
+        done = [pipeline.generated(t) for t in pipeline.project.target_names(arguments.target)]
+        records = [{"folder": str(one.folder), **to_record(one.value)} for one in done]
+        lines = [f"{one.folder}\n  its README.md tells how to build it by hand" for one in done]
+        return {"projects": records}, "\n".join(lines)
+
+    return run_stages(session, work)
