@@ -25,15 +25,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, session: Session) -> Outcome:
-    names = session.project().device_names(arguments.device)
     if session.dry_run:
+        names = session.project().device_names(arguments.device)
         return run_on_devices(names, lambda name: _plan(session, name), session)
+    return run_devices(arguments, session)
+
+
+def run_devices(arguments: argparse.Namespace, session: Session) -> Outcome:
+    """Measures `arguments.device`; the other arguments of this verb may be absent."""
+    timeout_s = getattr(arguments, "timeout", None)
+    require_valid = getattr(arguments, "require_valid", False)
 
     def measure(name: str) -> DeviceResult:
-        measured = bench_device(session, name, timeout_s=arguments.timeout)
-        return _shown(session, measured, require_valid=arguments.require_valid)
+        measured = bench_device(session, name, timeout_s=timeout_s)
+        return _shown(session, measured, require_valid=require_valid)
 
-    return run_on_devices(names, measure, session)
+    return run_on_devices(session.project().device_names(arguments.device), measure, session)
 
 
 def bench_device(

@@ -45,11 +45,18 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
         return run_on_devices(names, lambda n: _plan(session, n, rollback=rollback), session)
     if arguments.rollback:
         return run_on_devices(names, lambda name: _roll_back(session, name), session)
+    return run_devices(arguments, session)
+
+
+def run_devices(arguments: argparse.Namespace, session: Session) -> Outcome:
+    """Installs on `arguments.device`; the other arguments of this verb may be absent."""
     from edgesmith.devices.install import FlashOptions
 
     options = FlashOptions(
-        self_test=not arguments.no_self_test, allow_downgrade=arguments.allow_downgrade
+        self_test=not getattr(arguments, "no_self_test", False),
+        allow_downgrade=getattr(arguments, "allow_downgrade", False),
     )
+    names = session.project().device_names(arguments.device)
     return run_on_devices(
         names, lambda name: _shown(session, flash_device(session, name, options)), session
     )

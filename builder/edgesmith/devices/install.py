@@ -84,7 +84,7 @@ def flash(
     deadline = Deadline.after(options.timeout_s)
     installer = Installer(transport, release.model)
     require_machine(release.requires, transport.machine(deadline), device.name)
-    transport.make_folder(installer.incoming("").rstrip("/"), deadline)
+    transport.make_folder(installer.incoming_folder, deadline)
     _send_manifest(release, transport, installer, deadline)
     sent_bytes = _send_files(release, transport, installer, deadline)
     installer.install(release.id, options.installer_options(), deadline)

@@ -51,8 +51,12 @@ class Installer:
         """The program's name below the device's root."""
         return f"{self._folder}/installer"
 
+    @property
+    def incoming_folder(self) -> str:
+        return f"{self._folder}/incoming"
+
     def incoming(self, name: str) -> str:
-        return f"{self._folder}/incoming/{name}"
+        return f"{self.incoming_folder}/{name}"
 
     def is_there(self, deadline: Deadline) -> bool:
         return self._transport.exists(self.name, deadline)

@@ -132,6 +132,11 @@ class Transport(ABC):
         )
         return self.run(command, deadline=deadline).returncode == 0
 
+    def list_folder(self, name: str, deadline: Deadline) -> tuple[str, ...]:
+        """The names in a folder; raises DeviceError when it is not there."""
+        done = self._ask(["ls", "-A", self.path(name)], f"listing {name}", deadline)
+        return tuple(done.output.splitlines())
+
     def make_folder(self, name: str, deadline: Deadline) -> None:
         """Makes a folder and those above it; none of them may be missing permission."""
         self._ask(["mkdir", "-p", self.path(name)], f"making the folder {name or '.'}", deadline)

@@ -102,13 +102,19 @@ def _in_short(decision: Decision) -> str:
 
 
 def _nothing_compared(runs: tuple[RunView, ...], budget: float) -> Decision:
-    variants = sorted({run.variant for run in runs})
-    listing = ", ".join(variants) if variants else "nothing"
+    failed = next((run for run in runs if run.verdict == "failed"), None)
+    measured = ", ".join(dict.fromkeys(run.variant for run in runs)) or "nothing"
+    if failed is not None:
+        reason = f"the run of {failed.variant} failed: {failed.error}"
+        advice = "mend the failure and measure again"
+    else:
+        reason = f"only {measured} was measured: there are no two variants to compare"
+        advice = "list fp32 and int8 in bench.variants and measure again"
     return Decision(
         outcome="not-comparable",
         ship=None,
-        reason=f"{listing} was measured: there are no two variants to compare",
-        advice="list fp32 and int8 in bench.variants and measure again",
+        reason=reason,
+        advice=advice,
         accuracy_budget=budget,
     )
 

@@ -57,6 +57,14 @@ class Gate:
         return {**asdict(self), "ci95": list(self.ci95) if self.ci95 else None}
 
 
+def gates_of(report: Mapping[str, Any]) -> tuple[Gate, ...]:
+    """The gates that were judged when the report was written; none from the harness alone."""
+    return tuple(
+        Gate(**{**one, "ci95": tuple(one["ci95"]) if one["ci95"] else None})
+        for one in report.get("gates", ())
+    )
+
+
 def judge_gates(
     report: Mapping[str, Any], limits: Mapping[str, float | None], *, variant: str
 ) -> tuple[Gate, ...]:

@@ -1,0 +1,290 @@
+"""Measures on a device and brings the report home."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from edgesmith import __version__
+from edgesmith.devices.deadline import Deadline
+from edgesmith.devices.harness import (
+    HARNESS,
+    Death,
+    HarnessRequest,
+    expected_limit_s,
+    progress_to,
+    report_of_death,
+)
+from edgesmith.devices.install import require_machine
+from edgesmith.devices.installer import Installer
+from edgesmith.devices.registry import connect
+from edgesmith.devices.release import Release, open_release
+from edgesmith.devices.scratch import scratch_bundle
+from edgesmith.devices.transport import ANY_EXIT_CODE, RemoteCommand, Transport
+from edgesmith.errors import DeviceError, EdgesmithError, HarnessError, IntegrityError, UsageError
+from edgesmith.events import EventStream
+from edgesmith.files import host_file_errors
+from edgesmith.hashing import sha256_file
+from edgesmith.process import Completed
+from edgesmith.report.decision import decide
+from edgesmith.report.gates import judge_gates
+from edgesmith.report.outcome import measurement_failure
+from edgesmith.report.schema import Report, parse_report, write_report
+
+if TYPE_CHECKING:
+    from edgesmith.project.project import Device
+    from edgesmith.project.settings import BenchSettings
+
+LOCK = "bench.lock"
+SAMPLES_SUFFIX = ".samples.safetensors"
+_REPORT = "report.json"
+_SAMPLES = "samples.safetensors"
+_FETCH_TIMEOUT_S = 300.0
+_MAX_REPORT_BYTES = 256 * 1024 * 1024
+_MAX_SAMPLES_BYTES = 4 * 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRequest:
+    """What to measure and where the report goes.
+
+    `settings` are the resolved settings that the report keeps, as JSON types; `id_salt` makes
+    the device's id in the report another one for each project.
+    """
+
+    bundle_folder: Path
+    device: Device
+    reports_folder: Path
+    settings: Mapping[str, Any]
+    accuracy_budget: float
+    id_salt: str
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A report on disk; `samples` is None when the harness wrote none."""
+
+    report: Report
+    file: Path
+    samples: Path | None
+
+    def failure(self, *, require_valid: bool = False) -> EdgesmithError | None:
+        """Why the command must not end green: the harness, a gate, or a verdict; None if none."""
+        return measurement_failure(self.report, require_valid=require_valid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Raw:
+    """What came back from the device."""
+
+    report: Report
+    samples: Path | None
+
+
+def bench(
+    request: BenchRequest, *, events: EventStream, transport: Transport | None = None
+) -> Measured:
+    """Measures the installed release and writes the report, also when the harness failed.
+
+    Raises UsageError (no bundle), IntegrityError (bundle, installed release, report),
+    DeviceError (unreachable, busy, another release installed), HostFileError.
+    """
+    device = request.device
+    release = open_release(request.bundle_folder, target=device.target)
+    transport = transport or connect(device, events)
+    deadline = Deadline.after(request.timeout_s or expected_limit_s(device.bench))
+    machine = transport.machine(deadline)
+    require_machine(release.requires, machine, device.name)
+    _require_installed(release, transport, deadline)
+    with host_file_errors(request.reports_folder):
+        request.reports_folder.mkdir(parents=True, exist_ok=True)
+        away = TemporaryDirectory(prefix=".bench-", dir=request.reports_folder)
+    with away as name, transport.exclusive(LOCK):
+        with scratch_bundle(release, transport, deadline) as scratch:
+            raw = _measure(request, release, scratch, Path(name), machine, transport, deadline)
+        return _keep(request, release, raw)
+
+
+def _require_installed(release: Release, transport: Transport, deadline: Deadline) -> None:
+    """The measured program must be the installed one, byte for byte."""
+    fix = f"run edgesmith flash --device {transport.device} first"
+    installer = Installer(transport, release.model)
+    current = next((r for r in installer.releases(deadline) if r.current), None)
+    if current is None:
+        what = f"nothing of '{release.model}' is installed on device '{transport.device}'"
+        raise DeviceError(what, where=transport.path(release.model), hint=fix)
+    if current.id != release.id:
+        raise DeviceError(
+            f"device '{transport.device}' has release {current.id[:16]}, not the bundle's"
+            f" {release.id[:16]}",
+            where=transport.path(release.model),
+            hint=fix,
+        )
+    installer.verify(release.id, deadline)
+
+
+def _available(
+    settings: BenchSettings, release: Release, events: EventStream
+) -> BenchSettings:
+    """The settings with the variants that the bundle has; raises UsageError when it has none."""
+    there = [str(v["name"]) for v in release.variants]
+    variants = tuple(v for v in settings.variants if v in there)
+    if not variants:
+        raise UsageError(
+            f"the bundle has none of the variants to measure ({', '.join(settings.variants)})",
+            where="bench.variants",
+            hint=f"the bundle has: {', '.join(there)}",
+        )
+    for missing in sorted(set(settings.variants) - set(variants)):
+        events.warning(f"the bundle has no variant '{missing}': it is not measured")
+    return settings.model_copy(update={"variants": variants})
+
+
+def _measure(
+    request: BenchRequest,
+    release: Release,
+    scratch: str,
+    away: Path,
+    machine: str,
+    transport: Transport,
+    deadline: Deadline,
+) -> _Raw:
+    settings = _available(request.device.bench, release, transport.events)
+    call = HarnessRequest(
+        program=transport.path(f"{scratch}/{HARNESS}"),
+        report=transport.path(f"{scratch}/{_REPORT}"),
+        samples=transport.path(f"{scratch}/{_SAMPLES}"),
+        settings=settings,
+        id_salt=request.id_salt,
+        emulated=not transport.capabilities.real_time,
+    )
+    dead = partial(
+        report_of_death,
+        release,
+        settings,
+        exit_code=HarnessError.exit_code,
+        machine=machine,
+        started_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    command = RemoteCommand(
+        argv=call.argv(),
+        purpose=f"{transport.device}: measuring",
+        hint="measure again with -v and read what the harness says",
+        accept=ANY_EXIT_CODE,
+        error=HarnessError,
+        separate_stderr=False,
+    )
+    try:
+        done = transport.run(command, deadline=deadline, on_line=progress_to(transport.events))
+    except HarnessError as error:
+        # It did not start, or hung past the deadline: that, too, is a result to keep.
+        return _Raw(report=dead(Death(message=error.what)), samples=None)
+    home = Deadline.after(_FETCH_TIMEOUT_S)
+    report = _fetch_report(scratch, away, done, transport, home)
+    if report is None:
+        return _Raw(report=dead(Death.of(done.returncode, done.output)), samples=None)
+    if done.returncode != 0 and report["exit_code"] == 0:
+        # The harness died after writing: what it wrote must not end green.
+        report = {**report, "exit_code": HarnessError.exit_code}
+    return _Raw(report=report, samples=_fetch_samples(scratch, away, transport, home))
+
+
+def _fetch_report(
+    scratch: str, away: Path, done: Completed, transport: Transport, deadline: Deadline
+) -> Report | None:
+    """The harness's report, or None when it left none that can be read."""
+    where = f"device '{transport.device}', the harness's report"
+    name = f"{scratch}/{_REPORT}"
+    if transport.exists(name, deadline):
+        local = away / _REPORT
+        transport.fetch(name, local, max_bytes=_MAX_REPORT_BYTES, deadline=deadline)
+        text = local.read_bytes()
+    else:
+        text = _printed_report(done.output)
+    if not text:
+        return None
+    try:
+        return parse_report(text, where=where)
+    except IntegrityError as error:
+        transport.events.warning(f"{where} cannot be used: {error.what}")
+        return None
+
+
+def _printed_report(output: str) -> bytes:
+    """The JSON that the harness prints where it cannot write its file; empty when there is none."""
+    start = 0 if output.startswith("{") else output.find("\n{") + 1
+    if not output[start:].startswith("{"):
+        return b""
+    try:
+        _, end = json.JSONDecoder().raw_decode(output, start)
+    except (ValueError, RecursionError):
+        return b""
+    return output[start:end].encode()
+
+
+def _fetch_samples(
+    scratch: str, away: Path, transport: Transport, deadline: Deadline
+) -> Path | None:
+    name = f"{scratch}/{_SAMPLES}"
+    if not transport.exists(name, deadline):
+        return None
+    local = away / _SAMPLES
+    transport.fetch(name, local, max_bytes=_MAX_SAMPLES_BYTES, deadline=deadline)
+    return local
+
+
+def _keep(request: BenchRequest, release: Release, raw: _Raw) -> Measured:
+    """Writes samples first: a report never names samples that are not there."""
+    file = _new_name(request, release)
+    completed = completed_report(raw.report, request, release)
+    samples = None
+    if raw.samples is not None:
+        samples = file.with_name(file.stem + SAMPLES_SUFFIX)
+        completed["samples"] = {"file": samples.name, "sha256": sha256_file(raw.samples)}
+        with host_file_errors(samples):
+            raw.samples.chmod(0o644)
+            raw.samples.replace(samples)
+    return Measured(report=write_report(file, completed), file=file, samples=samples)
+
+
+def completed_report(raw: Report, request: BenchRequest, release: Release) -> Report:
+    """The harness's report with what only the host knows: settings, tools, decision, gates."""
+    context = {
+        **raw["context"],
+        "device": {**raw["context"]["device"], "name": request.device.name},
+        "bundle": {**raw["context"]["bundle"], "default_variant": release.default_variant},
+        "settings": dict(request.settings),
+        "tools": {
+            "edgesmith": __version__,
+            "python": platform.python_version(),
+            "built_with": dict(release.provenance),
+        },
+    }
+    report = {**raw, "context": context}
+    decision = decide(report, accuracy_budget=request.accuracy_budget)
+    limits = request.device.gates.model_dump()
+    judged = judge_gates(report, limits, variant=decision.ship or release.default_variant)
+    return {
+        **report,
+        "decision": decision.record(),
+        "gates": [gate.record() for gate in judged],
+    }
+
+
+def _new_name(request: BenchRequest, release: Release) -> Path:
+    """`<UTC>-<device>-<bundle id, 8 digits>.json`, never one that is there already."""
+    while True:
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        file = request.reports_folder / f"{moment}-{request.device.name}-{release.id[:8]}.json"
+        if not file.exists():
+            return file
+        time.sleep(0.2)

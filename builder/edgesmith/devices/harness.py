@@ -1,0 +1,207 @@
+"""The harness on a device: its command line, its progress, and what is left when it dies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from edgesmith.devices.release import Release
+from edgesmith.events import EventStream, Progress
+from edgesmith.project.settings import BenchSettings
+from edgesmith.report.plain import clean
+
+HARNESS = "bin/harness"
+_PROGRESS = re.compile(r"\b(\d{1,6})\s*(?:/|of)\s*(\d{1,6})\b")
+_FIXED_S = 600.0
+_PER_PROCESS_S = 300.0
+_PER_ITERATION_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarnessRequest:
+    """One call of `harness bench`; the file names are absolute paths on the device."""
+
+    program: str
+    report: str
+    samples: str
+    settings: BenchSettings
+    id_salt: str
+    emulated: bool = False
+
+    def argv(self) -> list[str]:
+        """The command line; every value is an argument of its own."""
+        settings = self.settings
+        argv = [self.program, "bench"]
+        for variant in settings.variants:
+            argv += ["--variant", variant]
+        argv += ["--threads", ",".join(str(n) for n in settings.threads)]
+        for shape in settings.shapes:
+            if shape:
+                argv += ["--shape", ",".join(f"{k}={v}" for k, v in shape.items())]
+        argv += ["--min-seconds", f"{settings.min_seconds:g}"]
+        argv += ["--min-iterations", str(settings.min_iterations)]
+        argv += ["--processes", str(settings.processes)]
+        argv += ["--id-salt", self.id_salt]
+        argv += ["--emulated"] if self.emulated else []
+        return [*argv, "--json", self.report, "--samples-out", self.samples]
+
+
+def expected_limit_s(settings: BenchSettings) -> float:
+    """Generous: a harness that takes longer hangs, it does not measure."""
+    runs = len(settings.shapes) * len(settings.threads) * len(settings.variants)
+    one = max(_PER_PROCESS_S, 10 * settings.min_seconds, _PER_ITERATION_S * settings.min_iterations)
+    return _FIXED_S + runs * settings.processes * one
+
+
+def progress_to(events: EventStream) -> Callable[[str], None]:
+    """Reads "3/6" or "3 of 6" out of the harness's lines."""
+
+    def on_line(line: str) -> None:
+        found = _PROGRESS.search(clean(line))
+        if found:
+            done, total = int(found[1]), int(found[2])
+            if done <= total:
+                events.emit(Progress(stage="bench", done=done, total=total, unit="runs"))
+
+    return on_line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Death:
+    """How a harness ended that left no report."""
+
+    message: str
+    exit_status: int | None = None
+    signal: int | None = None
+
+    @classmethod
+    def of(cls, returncode: int, output: str) -> Death:
+        """From how the process ended; the end of its output goes into the message."""
+        lines = [clean(line) for line in output.splitlines() if line.strip()]
+        said = f"; it said: {' | '.join(lines[-5:])}" if lines else ""
+        left = "and left no report that can be read"
+        if returncode < 0:
+            ending = f"the harness was ended by signal {-returncode} {left}{said}"
+            return cls(message=ending, signal=-returncode)
+        ending = f"the harness ended with exit status {returncode} {left}{said}"
+        return cls(message=ending, exit_status=returncode)
+
+    def record(self, code: int) -> dict[str, Any]:
+        """As the `error` of a report."""
+        return {
+            "stage": "harness",
+            "message": self.message,
+            "code": code,
+            "exit_status": self.exit_status,
+            "signal": self.signal,
+        }
+
+
+def report_of_death(
+    release: Release,
+    settings: BenchSettings,
+    death: Death,
+    *,
+    exit_code: int,
+    machine: str,
+    started_at: str,
+) -> dict[str, Any]:
+    """A valid report in which every requested run failed, with the harness's end as the error."""
+    error = death.record(exit_code)
+    runs = [
+        _failed_run(variant, threads, shape, settings, release, error)
+        for shape, threads, variant in product(
+            settings.shapes, settings.threads, settings.variants
+        )
+    ]
+    return {
+        "schema_version": "1.0",
+        "kind": "edgesmith-report",
+        "context": _context(release, death, machine, started_at),
+        "runs": runs,
+        "comparisons": [],
+        "error": error,
+        "exit_code": exit_code,
+    }
+
+
+def _failed_run(
+    variant: str,
+    threads: int,
+    shape: Mapping[str, int],
+    settings: BenchSettings,
+    release: Release,
+    error: Mapping[str, Any],
+) -> dict[str, Any]:
+    described = next((v for v in release.variants if v.get("name") == variant), {})
+    provider = str(described.get("provider", "cpu"))
+    parts = [variant, provider, f"threads={threads}"]
+    parts += [f"{name}={size}" for name, size in sorted(shape.items())]
+    return {
+        "key": "/".join([*parts, "single-stream"]),
+        "requested": {
+            "variant": variant,
+            "provider": provider,
+            "threads": threads,
+            "shapes": dict(shape),
+            "scenario": "single-stream",
+            "require_provider": False,
+            "min_seconds": settings.min_seconds,
+            "min_iterations": settings.min_iterations,
+            "processes": settings.processes,
+        },
+        "effective": None,
+        "processes": [],
+        "latency": None,
+        "throughput_per_s": None,
+        "accuracy": None,
+        "reference": None,
+        "profile": None,
+        "verdict": "failed",
+        "conditions": [],
+        "error": dict(error),
+    }
+
+
+def _context(release: Release, death: Death, machine: str, started_at: str) -> dict[str, Any]:
+    unknown = ("id", "model", "cpu", "memory_bytes", "kernel", "libc", "governor",
+               "virtualization")
+    return {
+        "device": {
+            **dict.fromkeys(unknown),
+            "architecture": machine,
+            "isa_features": [],
+            "cores": 0,
+            "reasons": dict.fromkeys((*unknown, "isa_features", "cores"), death.message),
+        },
+        "bundle": {
+            "id": release.id,
+            "model": release.model,
+            "version": release.version,
+            "target": release.target,
+            "variants": [_variant(v, release) for v in release.variants],
+        },
+        "runtime": {
+            "name": str(release.runtime.get("name", "onnxruntime")),
+            "version": str(release.runtime.get("version", "")),
+            "providers": [],
+        },
+        "harness": {"version": "unknown"},
+        "clock": {"name": "unknown", "resolution_ns": 0, "cost_ns": 0},
+        "metrics": list(release.metrics),
+        "started_at": started_at,
+    }
+
+
+def _variant(variant: Mapping[str, Any], release: Release) -> dict[str, Any]:
+    file = release.file(str(variant["path"]))
+    return {
+        "name": str(variant["name"]),
+        "sha256": file.sha256,
+        "bytes": file.bytes,
+        "precision": variant.get("precision"),
+        "encoding": variant.get("encoding"),
+    }
