@@ -1,0 +1,53 @@
+# Two commands do all set-up on a fresh Debian machine: `make demo` and `make test`.
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+CPP_BUILD := build/cpp
+CPP_FILES = $(shell git ls-files 'runtime_cpp/*.cpp' 'runtime_cpp/*.hpp')
+
+.PHONY: demo test check-slow lint test-python test-cpp test-cpp-sanitized bench docs format venv-test
+
+demo:
+	@tools/venv.sh torch,examples
+	@edgesmith run -p examples/digits
+
+test: venv-test lint test-cpp test-cpp-sanitized test-python
+
+venv-test:
+	@tools/system_packages.sh
+	@tools/venv.sh torch,examples,test
+
+lint: venv-test
+	ruff check builder tests benchmarks examples
+	ruff format --check builder tests benchmarks examples
+	mypy
+	clang-format --dry-run --Werror $(CPP_FILES)
+
+test-cpp: venv-test
+	cmake -S . -B $(CPP_BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DEDGESMITH_WERROR=ON > /dev/null
+	cmake --build $(CPP_BUILD)
+	ctest --test-dir $(CPP_BUILD) --output-on-failure
+
+test-cpp-sanitized: venv-test
+	@if command -v g++ > /dev/null; then \
+	  cmake -S . -B $(CPP_BUILD)-sanitized -G Ninja -DCMAKE_BUILD_TYPE=Debug \
+	    -DCMAKE_CXX_COMPILER=g++ -DCMAKE_C_COMPILER=gcc -DEDGESMITH_SANITIZE=ON > /dev/null && \
+	  cmake --build $(CPP_BUILD)-sanitized && \
+	  ctest --test-dir $(CPP_BUILD)-sanitized --output-on-failure; \
+	else echo "skipped: C++ tests under sanitizers need g++"; fi
+
+test-python: venv-test
+	pytest
+
+check-slow: test
+	pytest -m slow
+
+bench: venv-test
+	@for program in benchmarks/bench_*.py; do echo "== $$program"; python $$program; done
+
+docs: venv-test
+	python -m edgesmith.project.reference .
+
+format: venv-test
+	ruff check --fix builder tests benchmarks examples
+	ruff format builder tests benchmarks examples
+	clang-format -i $(CPP_FILES)
