@@ -80,7 +80,7 @@ def format_metric(metric: str, value: float, *, unit: bool = True) -> str:
 def format_loss(metric: str, value: float, *, unit: bool = True) -> str:
     """A loss in a metric: of shares in points of percent."""
     if metric in SHARE_METRICS:
-        return f"{100 * value + 0.0:.2f}" + (" points" if unit else "")
+        return f"{round(100 * value, 2) + 0.0:.2f}" + (" points" if unit else "")
     title = METRIC_TITLES.get(metric, metric)
     number = f"{value:.2f} dB" if metric == "sqnr_db" else significant(value)
     return f"{number} in {title}" if unit else number

@@ -95,8 +95,8 @@ def _one_table(
                       stacked=stacked)
         for i, head in enumerate(shown_heads)
     ]
-    lines = [_line("", [style.paint(pad(h, w), "bold") for h, w in zip(shown_heads, widths,
-                                                                      strict=True)], label)]
+    painted_heads = [style.paint(head, "bold") for head in shown_heads]
+    lines = [_line("", _padded(painted_heads, widths), label)]
     for row in rows:
         cells = row.cells[part]
         values = [_painted(c, style, stacked=stacked) for c in cells]

@@ -26,6 +26,7 @@ from edgesmith.report.views import (
 
 _GATE_COLOURS: dict[str, Colour] = {"pass": "green", "fail": "red", "undecided": "yellow"}
 _TITLE_WIDTH = 9
+_INTERVAL_NOTE = "(95 % intervals in brackets)"
 
 
 def render_report(report: Mapping[str, Any], style: Style, *, file: str | None = None) -> str:
@@ -78,9 +79,10 @@ def _tables(runs: Sequence[RunView], style: Style) -> list[list[str]]:
     blocks = []
     for _, group in groupby(ordered, key=lambda run: run.configuration):
         together = list(group)
-        title = style.paint(describe_configuration(together[0]), "bold")
-        note = style.paint("  (95 % intervals in brackets)", "dim")
-        blocks.append([title + note, *render_table(together, style)])
+        title = describe_configuration(together[0])
+        fits = len(title) + len(_INTERVAL_NOTE) + 2 <= style.width
+        note = style.paint(f"  {_INTERVAL_NOTE}", "dim") if fits else ""
+        blocks.append([style.paint(title, "bold") + note, *render_table(together, style)])
     return blocks
 
 
