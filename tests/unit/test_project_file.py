@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from edgesmith.errors import UsageError
+from edgesmith.project import reference
+from edgesmith.project.load import find_project_file, load_project
+from edgesmith.project.settings import ProjectSettings
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def load_changed(path: Path, old: str, new: str) -> str:
+    """The message about the project file with `old` replaced by `new`."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(UsageError) as caught:
+        load_project(path, {})
+    assert str(path) in caught.value.render()
+    return caught.value.what
+
+
+def test_defaults_and_overrides(project_file: Path) -> None:
+    project_file.write_text(
+        project_file.read_text()
+        + '[targets.small]\nplatform = "linux-x86_64"\ncpu = "znver4"\ntoolchain = "gcc"\n'
+        + "quantize = { accuracy_budget = 0.5 }\nbench = { threads = [2] }\n"
+        + '[devices.other]\ntarget = "small"\ntransport = "local"\nroot = "/srv/x"\n'
+        + "bench = { processes = 7 }\ngates = { max_p99_latency_ms = 3.5 }\n"
+        + "[quantize]\ncalibration = 'entropy'\n"
+    )
+    project = load_project(project_file, {})
+    host, small = project.target("host"), project.target("small")
+    assert (host.toolchain, small.toolchain) == ("zig", "gcc")
+    assert host.quantize.accuracy_budget == 0.01
+    assert small.quantize.accuracy_budget == 0.5
+    assert small.quantize.calibration == "entropy"
+    other = project.device("other")
+    assert (other.bench.threads, other.bench.processes) == ((2,), 7)
+    assert other.gates.max_p99_latency_ms == 3.5
+    assert other.root == Path("/srv/x")
+    assert project.build_folder == project_file.parent / "build" / "tiny"
+
+
+def test_layers_in_order_of_precedence(project_file: Path) -> None:
+    local = project_file.with_name("edgesmith.local.toml")
+    local.write_text("[quantize]\ncalibration = 'percentile'\naccuracy_budget = 0.2\n")
+    environment = {"EDGESMITH_QUANTIZE__CALIBRATION": "entropy", "EDGESMITH_CACHE": "/x"}
+    settings = load_project(project_file, environment).settings
+    assert settings.quantize.calibration == "entropy"
+    assert settings.quantize.accuracy_budget == 0.2
+
+
+def test_a_misspelt_variable_is_an_error(project_file: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'quantize'"):
+        load_project(project_file, {"EDGESMITH_QUANTISE__CALIBRATION": "entropy"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("calibration =", "calibraton =", "data.calibraton: unknown key; did you mean 'calibr"),
+        ("[data]", "[dta]", "dta: unknown key; did you mean 'data'"),
+        ('name = "tiny"', 'name = "Tiny!"', "model.name: found 'Tiny!'"),
+        ('version = "1.2.3"', 'version = "newest"', "model.version: found 'newest'"),
+        ('source = "model.py:build"\n', "", "model.source: missing"),
+        ('"linux-x86_64"', '"linux-mips"', "targets.host.platform: found 'linux-mips'"),
+        ('target = "host"', 'target = "hots"', "did you mean 'host'"),
+        ('transport = "local"', 'transport = "telepathy"', "found 'telepathy'; expected 'local'"),
+        ('transport = "local"', 'transport = "local"\nroot = "/"', "never '/'"),
+        ("batch = [1, 4]", "bach = [1, 4]", "model.inputs.image.sizes.bach"),
+        ("batch = [1, 4]", "batch = [0]", "greater than or equal to 1"),
+        ('["batch", 1, 8, 8]', '["batch", 1.5]', "model.inputs.image.shape"),
+        ("schema = 1", "schema = 2", "schema: found 2; expected 1"),
+        ("[data]", "[bench]\nprocesses = '3'\n[data]", "bench.processes: found '3'"),
+        ("[data]", "[bench]\nvariants = []\n[data]", "bench.variants: found []"),
+        ("[data]", "[quantize]\naccuracy_budget = nan\n[data]", "quantize.accuracy_budget"),
+    ],
+)
+def test_each_mistake_names_key_and_expectation(
+    project_file: Path, old: str, new: str, expected: str
+) -> None:
+    assert expected in load_changed(project_file, old, new)
+
+
+def test_all_mistakes_of_a_file_are_told_at_once(project_file: Path) -> None:
+    text = project_file.read_text().replace("calibration =", "calibraton =")
+    project_file.write_text(text.replace('target = "host"', 'target = "hots"'))
+    with pytest.raises(UsageError) as caught:
+        load_project(project_file, {})
+    assert "3 mistakes" in caught.value.what  # the required key is missing, too
+    assert "calibraton" in caught.value.what
+    assert "devices.desk.target" in caught.value.what
+
+
+def test_a_mistake_in_an_override_is_found(project_file: Path) -> None:
+    message = load_changed(
+        project_file, 'target = "host"', 'target = "host"\ngates = { max_p99_latency = 1 }'
+    )
+    assert "devices.desk.gates.max_p99_latency: unknown key; did you mean" in message
+
+
+def test_broken_toml_names_the_line(project_file: Path) -> None:
+    assert "line" in load_changed(project_file, "schema = 1", "schema = ")
+
+
+def test_the_nearest_project_file_upwards_is_found(project_file: Path) -> None:
+    deep = project_file.parent / "a" / "b"
+    deep.mkdir(parents=True)
+    assert find_project_file(None, start=deep) == project_file
+    assert find_project_file(str(project_file.parent), start=Path("/")) == project_file
+    with pytest.raises(UsageError, match="no project file here"):
+        find_project_file(str(deep), start=deep)
+
+
+def test_unknown_target_gets_a_suggestion(project_file: Path) -> None:
+    project = load_project(project_file, {})
+    with pytest.raises(UsageError, match="did you mean 'host'"):
+        project.target_names(["hots"])
+    assert project.target_names(["all"]) == ("host",)
+
+
+def test_generated_schema_and_page_are_the_committed_ones() -> None:
+    assert (ROOT / reference.SCHEMA_FILE).read_text() == reference.schema_text()
+    assert (ROOT / reference.PAGE_FILE).read_text() == reference.page_text()
+
+
+def test_every_key_is_described_on_the_page() -> None:
+    page = reference.page_text()
+    for _, cls in reference._TABLES:
+        for name, field in cls.model_fields.items():
+            if not reference._is_section(field.annotation):
+                assert f"`{field.alias or name}`" in page
+                assert field.description, f"{cls.__name__}.{name} has no description"
+
+
+def test_the_schema_takes_what_the_model_takes(project_text: str) -> None:
+    import tomllib
+
+    schema = json.loads(reference.schema_text())
+    values = tomllib.loads(project_text)
+    jsonschema.validate(values, schema)
+    ProjectSettings.model_validate(values)
+    values["model"]["nmae"] = "x"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(values, schema)
