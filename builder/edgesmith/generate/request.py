@@ -1,0 +1,44 @@
+"""What a CMake project is generated from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgesmith.compile.downloads import Downloads
+from edgesmith.platforms import Platform
+from edgesmith.values import Variant
+
+Toolchain = Literal["zig", "gcc"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantFile:
+    """A variant, and where its model file lies now."""
+
+    variant: Variant
+    file: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateRequest:
+    """All inputs of a generated project.
+
+    `golden` and `evaluation` are sample files. `tools` gives the versions of the Python packages
+    that build the project, by name; `ziglang` among them.
+    """
+
+    model_name: str
+    model_version: str
+    target: str
+    platform: Platform
+    toolchain: Toolchain
+    variants: tuple[VariantFile, ...]
+    default_variant: str
+    golden: Path
+    evaluation: Path
+    downloads: Downloads
+    tools: Mapping[str, str]
+    edgesmith_version: str

@@ -1,0 +1,54 @@
+"""The library that runs a model, and the benchmark and accuracy program, built from source."""
+
+import os
+
+from conan import ConanFile
+from conan.tools.cmake import CMake, CMakeToolchain, cmake_layout
+from conan.tools.files import copy
+
+
+class EdgesmithRuntime(ConanFile):
+    name = "edgesmith-runtime"
+    description = "Library and harness that run a model with ONNX Runtime"
+    license = "MIT"
+    package_type = "static-library"
+    settings = "os", "arch", "compiler", "build_type"
+    exports_sources = "source/*"
+    package_id_embed_mode = "full_mode"
+    package_id_non_embed_mode = "full_mode"
+    package_id_unknown_mode = "full_mode"
+
+    def requirements(self):
+        for reference in self.conan_data["requirements"][self.version]:
+            self.requires(reference)
+
+    def layout(self):
+        cmake_layout(self, src_folder="source")
+
+    def generate(self):
+        toolchain = CMakeToolchain(self)
+        toolchain.user_presets_path = False
+        toolchain.cache_variables["EDGESMITH_BUILD_TESTS"] = False
+        # No path of this machine may end up in a binary.
+        toolchain.extra_cxxflags = [
+            f"-ffile-prefix-map={dependency.package_folder}={dependency.ref.name}"
+            for dependency in self.dependencies.values()
+        ]
+        toolchain.generate()
+
+    def build(self):
+        cmake = CMake(self)
+        cmake.configure()
+        cmake.build()
+
+    def package(self):
+        CMake(self).install()
+        for dependency in self.dependencies.values():
+            licenses = os.path.join(dependency.package_folder, "licenses")
+            copy(self, "*", src=licenses, dst=os.path.join(self.package_folder, "licenses"))
+
+    def package_info(self):
+        self.cpp_info.set_property("cmake_file_name", "edgesmith-runtime")
+        self.cpp_info.set_property("cmake_target_name", "edgesmith::runtime")
+        self.cpp_info.set_property("cmake_find_mode", "none")
+        self.cpp_info.builddirs = [os.path.join("lib", "cmake", "edgesmith-runtime")]
