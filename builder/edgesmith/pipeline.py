@@ -120,7 +120,6 @@ class Pipeline:
             generate_stage(
                 self.project,
                 self.project.target(target),
-                self.exported(),
                 self.quantized(target),
                 self.context,
             )

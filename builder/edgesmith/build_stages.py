@@ -1,0 +1,86 @@
+"""The generate and bundle stages: what they depend on, and where their results lie."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from edgesmith import __version__
+from edgesmith.compile.downloads import fetch
+from edgesmith.generate.request import GenerateRequest, VariantFile
+from edgesmith.generate.stage import write_project
+from edgesmith.hashing import sha256_tree
+from edgesmith.project.project import Project, Target
+from edgesmith.resources import Resource, resource_folder
+from edgesmith.stages import Context, Made, Stage, StageResult
+from edgesmith.values import ExportedModel, GeneratedProject, QuantizedModel
+
+# The packages a generated project is built with; their versions go into its README and keys.
+BUILD_TOOLS = ("conan", "cmake", "ninja", "ziglang")
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of the installed build tools, by package name."""
+    return {name: metadata.version(name) for name in BUILD_TOOLS}
+
+
+def _tree_digest(name: Resource) -> str:
+    root = resource_folder(name)
+    return sha256_tree(root, [p for p in root.rglob("*") if p.is_file()])
+
+
+def generate_stage(
+    project: Project,
+    target: Target,
+    quantized: StageResult[QuantizedModel],
+    context: Context,
+) -> Stage[GeneratedProject]:
+    """The stage that makes `build/<model>/<target>/project`."""
+    model, tools = project.settings.model, tool_versions()
+    value = quantized.value
+
+    def make(folder: Path) -> Made[GeneratedProject]:
+        downloads = fetch(
+            target.platform,
+            cache=context.cache.root,
+            offline=context.offline,
+            events=context.events,
+        )
+        request = GenerateRequest(
+            model_name=model.name,
+            model_version=model.version,
+            target=target.name,
+            platform=target.platform,
+            toolchain=target.toolchain,
+            variants=tuple(
+                VariantFile(variant=one, file=quantized.folder / one.onnx.path)
+                for one in value.variants
+            ),
+            default_variant=value.default_variant,
+            golden=quantized.folder / value.golden.path,
+            evaluation=quantized.folder / value.evaluation.path,
+            downloads=downloads,
+            tools=tools,
+            edgesmith_version=__version__,
+        )
+        return Made(value=write_project(folder, request))
+
+    return Stage(
+        name="generate",
+        target=target.name,
+        folder=project.stage_folder("project", target.name),
+        base=project.folder,
+        key_parts={
+            "model": [model.name, model.version],
+            "variants": [[v.name, v.onnx.sha256] for v in value.variants],
+            "default_variant": value.default_variant,
+            "samples": [value.golden.sha256, value.evaluation.sha256],
+            "target": [target.name, target.platform.name, target.toolchain],
+            "templates": _tree_digest("templates"),
+            "runtime": _tree_digest("runtime_cpp"),
+            "tools": tools,
+        },
+        value_type=GeneratedProject,
+        make=make,
+        state=project.state_folder,
+    )

@@ -1,0 +1,126 @@
+"""Real tools: edgesmith as a process, on copies of the digits example, in a cache of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgesmith.cache import cache_root
+
+ROOT = Path(__file__).parent.parent.parent
+DIGITS = ROOT / "examples" / "digits"
+# Shared with the user's cache: verified by hash at every use, and expensive to make.
+SHARED = ("downloads", "zig")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A finished `edgesmith`."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edgesmith:
+    """Runs edgesmith in `folder` with the test's own cache and home."""
+
+    folder: Path
+    cache: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def env(self) -> dict[str, str]:
+        keep = {k: v for k, v in os.environ.items() if not k.startswith("EDGESMITH_")}
+        home = self.cache.parent / "home"
+        home.mkdir(exist_ok=True)
+        return {
+            **keep,
+            "EDGESMITH_CACHE": str(self.cache),
+            "XDG_DATA_HOME": str(home),
+            "XDG_CONFIG_HOME": str(home),
+            "PYTHONPATH": str(ROOT / "builder"),
+            **self.environment,
+        }
+
+    def __call__(self, *words: str | Path, timeout_s: float = 580) -> Result:
+        argv = [sys.executable, "-m", "edgesmith", *map(str, words)]
+        done = subprocess.run(
+            argv, cwd=self.folder, env=self.env(), capture_output=True, text=True, timeout=timeout_s
+        )
+        assert "Traceback" not in done.stdout + done.stderr, done.stderr
+        return Result(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    def ok(self, *words: str | Path) -> Result:
+        result = self(*words)
+        assert result.code == 0, result.out + result.err
+        return result
+
+    def start(self, *words: str | Path) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "edgesmith", *map(str, words)]
+        return subprocess.Popen(
+            argv,
+            cwd=self.folder,
+            env=self.env(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+
+def stages_that_ran(result: Result) -> set[str]:
+    """Names of the stages that a `--format json` result says had to run."""
+    return {s["stage"] for s in result.json()["stages"] if s["status"] == "ran"}
+
+
+def make_cache(folder: Path) -> Path:
+    """An empty cache whose downloads are the user's."""
+    cache = folder / "cache"
+    cache.mkdir()
+    for name in SHARED:
+        shared = cache_root() / name
+        shared.mkdir(parents=True, exist_ok=True)
+        (cache / name).symlink_to(shared)
+    return cache
+
+
+def copy_digits(folder: Path) -> Path:
+    """A copy of the example, in a folder with a space in its name."""
+    project = folder / "my digits"
+    shutil.copytree(DIGITS, project, ignore=shutil.ignore_patterns("build", "reports"))
+    return project
+
+
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_cache(tmp_path_factory.mktemp("session"))
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Edgesmith:
+    """The digits example, built once; tests must not change it."""
+    project = copy_digits(tmp_path_factory.mktemp("built"))
+    edgesmith = Edgesmith(folder=project, cache=session_cache)
+    edgesmith.ok("build")
+    return edgesmith
+
+
+@pytest.fixture
+def digits(tmp_path: Path, built: Edgesmith) -> Iterator[Edgesmith]:
+    """A fresh copy of the built project that a test may change; its cache is the session's."""
+    project = tmp_path / "my digits"
+    shutil.copytree(built.folder, project, symlinks=True)
+    yield Edgesmith(folder=project, cache=built.cache)
