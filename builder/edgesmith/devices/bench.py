@@ -192,10 +192,22 @@ def _measure(
     report = _fetch_report(scratch, away, done, transport, home)
     if report is None:
         return _Raw(report=dead(Death.of(done.returncode, done.output)), samples=None)
+    _require_same_bundle(report, release, transport.device)
     if done.returncode != 0 and report["exit_code"] == 0:
         # The harness died after writing: what it wrote must not end green.
         report = {**report, "exit_code": HarnessError.exit_code}
     return _Raw(report=report, samples=_fetch_samples(scratch, away, transport, home))
+
+
+def _require_same_bundle(report: Report, release: Release, device: str) -> None:
+    measured = report["context"]["bundle"]["id"]
+    # A harness that fails early may not have read its manifest.
+    if measured != release.id and (measured is not None or report["exit_code"] == 0):
+        raise IntegrityError(
+            f"device '{device}' measured bundle {measured or 'none'}, not {release.id}",
+            where=f"device '{device}', the harness's report",
+            hint=f"run edgesmith flash --device {device}, then measure again",
+        )
 
 
 def _fetch_report(

@@ -58,7 +58,7 @@ class Transport(ABC):
     capabilities: ClassVar[Capabilities]
 
     def __init__(self, *, device: str, root: str, events: EventStream) -> None:
-        if PurePosixPath(os.path.normpath(root)) == PurePosixPath("/") or not root.startswith("/"):
+        if not root.startswith("/") or not os.path.normpath(root).strip("/"):
             raise UsageError(
                 f"the root of device '{device}' is '{root}': it must be a folder of its own",
                 where=f"devices.{device}.root",
