@@ -31,7 +31,7 @@ constexpr std::array<std::string_view, 30> kInferenceFeatures{
 
 std::string trimmed(std::string text) {
   // Device tree strings end with a NUL.
-  while (!text.empty() && (text.back() == '\0' || std::isspace(text.back()) != 0)) text.pop_back();
+  while (!text.empty() && (text.back() == '\0' || std::isspace(static_cast<unsigned char>(text.back())) != 0)) text.pop_back();
   return text;
 }
 

@@ -1,0 +1,176 @@
+#include "evaluate.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace edgesmith::harness {
+namespace {
+
+/// Work on one output over all samples.
+struct OutputPass {
+  const TensorInfo* info = nullptr;
+  const StoredTensor* reference = nullptr;
+  std::vector<std::int64_t> dims;  ///< Of one sample; set after the first inference.
+  bool divisible = true;           ///< The output splits into samples.
+  OutputErrors result;
+  std::vector<unsigned char> collected;
+};
+
+const StoredTensor* find_reference(const SampleSource& source, const ReferencePrefixes& references,
+                                   const std::string& output) {
+  for (const std::string& prefix : references.prefixes) {
+    if (const StoredTensor* found = source.find(prefix + output)) return found;
+  }
+  return nullptr;
+}
+
+Result<std::vector<std::int64_t>> read_labels(const SampleSource& source) {
+  const StoredTensor* stored = source.find("labels");
+  if (stored == nullptr) return std::vector<std::int64_t>{};
+  if (stored->type != DataType::kInt64 || stored->dims.size() != 1) {
+    return Error{ErrorCode::kModelOrData, source.path() + ": labels are not int64 [samples]"};
+  }
+  Result<std::vector<unsigned char>> bytes = source.read(*stored);
+  if (!bytes) return bytes.error();
+  std::vector<std::int64_t> labels(bytes->size() / sizeof(std::int64_t));
+  std::memcpy(labels.data(), bytes->data(), bytes->size());
+  return labels;
+}
+
+class Evaluator {
+ public:
+  Evaluator(Session& session, ModelIo& io, const SampleSource& source, bool collect)
+      : session_(session), io_(io), source_(source), collect_(collect) {}
+
+  Status prepare(const ReferencePrefixes& references) {
+    Result<std::vector<std::int64_t>> labels = read_labels(source_);
+    if (!labels) return labels.error();
+    labels_ = std::move(*labels);
+    for (const TensorInfo& info : session_.outputs()) {
+      OutputPass pass;
+      pass.info = &info;
+      pass.result.output = info.name;
+      pass.reference = find_reference(source_, references, info.name);
+      if (pass.reference == nullptr) {
+        pass.result.reason = "the samples hold no reference for this output";
+      } else if (pass.reference->type != info.type) {
+        pass.result.reason = "the reference is of another element type";
+        pass.reference = nullptr;
+      }
+      passes_.push_back(std::move(pass));
+    }
+    return Done{};
+  }
+
+  Status run() {
+    for (std::int64_t first = 0; first < io_.sample_count(); first += io_.batch()) {
+      if (Status status = io_.load(first); !status) return status;
+      if (Status status = session_.run(); !status) return status;
+      const std::int64_t end = std::min(first + io_.batch(), io_.sample_count());
+      for (std::int64_t sample = first; sample < end; ++sample) {
+        for (OutputPass& pass : passes_) {
+          Status status = take(pass, sample, sample - first);
+          if (!status) return status;
+        }
+      }
+    }
+    return Done{};
+  }
+
+  Status write(const std::string& path) const {
+    std::vector<TensorToWrite> tensors;
+    for (const OutputPass& pass : passes_) {
+      std::vector<std::int64_t> dims{io_.sample_count()};
+      dims.insert(dims.end(), pass.dims.begin(), pass.dims.end());
+      tensors.push_back({"outputs/" + pass.info->name, pass.info->type, dims,
+                         pass.collected.data()});
+    }
+    return write_safetensors(path, tensors,
+                             {{"format", "edgesmith-samples"},
+                              {"schema_version", "1.0"},
+                              {"count", std::to_string(io_.sample_count())}});
+  }
+
+  Evaluation finish() {
+    for (OutputPass& pass : passes_) evaluation_.outputs.push_back(std::move(pass.result));
+    return std::move(evaluation_);
+  }
+
+ private:
+  /// Learns the shape of one sample's part of an output, and whether it can be compared.
+  Status learn_shape(OutputPass& pass) {
+    Result<std::vector<std::int64_t>> dims = io_.sample_dims(*pass.info);
+    if (!dims) {
+      if (collect_) return dims.error();
+      pass.divisible = false;
+      pass.result.reason = dims.error().message;
+      return Done{};
+    }
+    pass.dims = std::move(*dims);
+    if (pass.reference != nullptr && pass.reference->sample_dims() != pass.dims) {
+      pass.result.reason = "the output is " + dims_text(pass.dims) + " for a sample, its reference " +
+                           dims_text(pass.reference->sample_dims());
+      pass.reference = nullptr;
+    }
+    return Done{};
+  }
+
+  Status take(OutputPass& pass, std::int64_t sample, std::int64_t position) {
+    if (sample == 0) {
+      if (Status status = learn_shape(pass); !status) return status;
+    }
+    if (!pass.divisible) return Done{};
+    Result<std::vector<unsigned char>> bytes = io_.output_part(*pass.info, pass.dims, position);
+    if (!bytes) return bytes.error();
+    if (collect_) pass.collected.insert(pass.collected.end(), bytes->begin(), bytes->end());
+    const std::vector<double> values = to_doubles(pass.info->type, bytes->data(), bytes->size());
+    std::vector<double> reference;
+    if (pass.reference != nullptr) {
+      std::vector<unsigned char> stored(pass.reference->sample_bytes());
+      if (Status status = source_.read_sample(*pass.reference, sample, stored.data()); !status) {
+        return status;
+      }
+      reference = to_doubles(pass.reference->type, stored.data(), stored.size());
+      pass.result.errors.push_back(compare_sample(values, reference));
+    }
+    if (&pass == &passes_.front()) compare_classes(values, reference, sample);
+    return Done{};
+  }
+
+  void compare_classes(const std::vector<double>& values, const std::vector<double>& reference,
+                       std::int64_t sample) {
+    evaluation_.classes = static_cast<std::int64_t>(values.size());
+    if (values.size() < 2) return;
+    if (!reference.empty()) {
+      const std::int64_t best = argmax(values);
+      evaluation_.agreement.push_back(best >= 0 && best == argmax(reference));
+    }
+    if (labels_.empty()) return;
+    const std::int64_t label = labels_[static_cast<std::size_t>(sample)];
+    evaluation_.top1.push_back(in_top(values, label, 1));
+    if (values.size() > 5) evaluation_.top5.push_back(in_top(values, label, 5));
+  }
+
+  Session& session_;
+  ModelIo& io_;
+  const SampleSource& source_;
+  bool collect_;
+  std::vector<std::int64_t> labels_;
+  std::vector<OutputPass> passes_;
+  Evaluation evaluation_;
+};
+
+}  // namespace
+
+Result<Evaluation> evaluate(Session& session, ModelIo& io, const SampleSource& source,
+                            const ReferencePrefixes& references, const std::string& outputs_path) {
+  Evaluator evaluator(session, io, source, !outputs_path.empty());
+  if (Status status = evaluator.prepare(references); !status) return status.error();
+  if (Status status = evaluator.run(); !status) return status.error();
+  if (!outputs_path.empty()) {
+    if (Status status = evaluator.write(outputs_path); !status) return status.error();
+  }
+  return evaluator.finish();
+}
+
+}  // namespace edgesmith::harness

@@ -1,0 +1,165 @@
+#include "measure.hpp"
+
+#include <cstdlib>
+
+#include "edgesmith/clock.hpp"
+#include "edgesmith/environment.hpp"
+#include "evaluate.hpp"
+#include "file.hpp"
+#include "placement.hpp"
+#include "report_json.hpp"
+#include "series.hpp"
+#include "session_settings.hpp"
+
+namespace edgesmith::harness {
+namespace {
+
+using nlohmann::json;
+
+json bools_json(const std::vector<bool>& values) {
+  json list = json::array();
+  for (const bool value : values) list.push_back(value ? 1 : 0);
+  return list;
+}
+
+json evaluation_json(const Evaluation& evaluation) {
+  json outputs = json::array();
+  for (const OutputErrors& output : evaluation.outputs) {
+    json errors = json::array();
+    for (const SampleError& error : output.errors) {
+      errors.push_back({error.signal, error.noise, error.cosine, error.max_abs_error,
+                        error.finite ? 1 : 0});
+    }
+    outputs.push_back({{"output", output.output},
+                       {"errors", std::move(errors)},
+                       {"reason", output.reason}});
+  }
+  return {{"outputs", std::move(outputs)},
+          {"classes", evaluation.classes},
+          {"agreement", bools_json(evaluation.agreement)},
+          {"top1", bools_json(evaluation.top1)},
+          {"top5", bools_json(evaluation.top5)}};
+}
+
+/// The steps of one measurement; each fills its part of the document.
+class Measurement {
+ public:
+  Measurement(const RunSpec& spec, const MeasureChannel& channel)
+      : spec_(spec), channel_(channel), clock_(Clock::cheapest()) {}
+
+  Status run() {
+    stage_ = "samples";
+    Result<SampleSource> source = SampleSource::open(spec_.samples_path);
+    if (!source) return source.error();
+    stage_ = "load";
+    Result<EffectiveSettings> effective =
+        session_settings({spec_.provider, spec_.require_provider, spec_.threads,
+                          spec_.optimization_level, spec_.config});
+    if (!effective) return effective.error();
+    const std::int64_t start = clock_.now_ns();
+    Result<Session> session = Session::open(spec_.model_path, effective->settings);
+    const std::int64_t load_ns = clock_.now_ns() - start;
+    if (!session) return session.error();
+    const MemoryUse loaded = environment_.memory();
+    Result<ModelIo> io = ModelIo::create(*session, *source, spec_.shapes);
+    if (!io) return io.error();
+    document_["process"]["load_ns"] = load_ns;
+    document_["effective"] = {{"provider", effective->provider},
+                              {"threads", spec_.threads},
+                              {"placement", nullptr},
+                              {"batch", io->batch()},
+                              {"outputs", io->preallocated() ? "preallocated" : "allocated-per-run"},
+                              {"reasons", {{"placement", "found in the first process only"}}}};
+    if (Status status = time(*session, *io, loaded); !status) return status;
+    if (!spec_.accuracy) return Done{};
+    if (Status status = compare(*session, *io, *source); !status) return status;
+    return place(effective->settings, *source);
+  }
+
+  json take_document() { return std::move(document_); }
+  const std::string& stage() const { return stage_; }
+
+ private:
+  Status time(Session& session, ModelIo& io, const MemoryUse& loaded) {
+    stage_ = "first_inference";
+    if (Status status = io.load(0); !status) return status;
+    const json before = snapshot_json(environment_.snapshot());
+    const std::int64_t start = clock_.now_ns();
+    Status first = session.run();
+    const std::int64_t first_ns = clock_.now_ns() - start;
+    if (!first) return first;
+    stage_ = "measure";
+    if (Status status = mark("steady\n"); !status) return status;
+    const SeriesGoal goal{spec_.min_seconds, spec_.min_iterations, first_ns};
+    Result<Series> series = run_series(session, io, clock_, goal, channel_.latency_fd);
+    if (!series) return series.error();
+    const MemoryUse used = environment_.memory();
+    if (Status status = mark("done\n"); !status) return status;
+    json& process = document_["process"];
+    process["first_inference_ns"] = first_ns;
+    process["warmup"] = {{"iterations", series->warmup_iterations},
+                         {"kind", warmup_name(series->kind)}};
+    process["memory"] = memory_json(loaded.resident_bytes, used.peak_resident_bytes);
+    process["environment"] = {{"before", before},
+                              {"during", nullptr},
+                              {"after", snapshot_json(environment_.snapshot())}};
+    return Done{};
+  }
+
+  Status mark(std::string_view line) {
+    return write_all(channel_.result_fd, line.data(), line.size());
+  }
+
+  Status compare(Session& session, ModelIo& io, const SampleSource& source) {
+    stage_ = "accuracy";
+    Result<Evaluation> evaluation = evaluate(session, io, source, {}, spec_.outputs_path);
+    if (!evaluation) return evaluation.error();
+    document_["evaluation"] = evaluation_json(*evaluation);
+    return Done{};
+  }
+
+  Status place(const SessionSettings& settings, const SampleSource& source) {
+    stage_ = "profile";
+    Result<Profile> profile = profile_session(spec_, settings, source);
+    if (profile) {
+      document_["effective"]["placement"] = std::move(profile->placement);
+      document_["effective"]["reasons"] = json::object();
+      document_["profile"] = std::move(profile->operators);
+      return Done{};
+    }
+    // Without a folder for temporary files the measurement still stands; a profile that was asked
+    // for is a failure.
+    if (spec_.profile) return profile.error();
+    document_["effective"]["reasons"]["placement"] = profile.error().message;
+    return Done{};
+  }
+
+  const RunSpec& spec_;
+  MeasureChannel channel_;
+  Clock clock_;
+  Environment environment_;
+  std::string stage_;
+  json document_ = json::object();
+};
+
+}  // namespace
+
+int measure(const RunSpec& spec, const MeasureChannel& channel) {
+  Measurement measurement(spec, channel);
+  const Status status = measurement.run();
+  json document = status ? measurement.take_document()
+                         : json{{"error", error_json(measurement.stage(), status.error())}};
+  const std::string text = json_text(document);
+  if (!write_all(channel.result_fd, text.data(), text.size())) {
+    return static_cast<int>(ErrorCode::kFileSystem);
+  }
+  return status ? 0 : exit_code(status.error());
+}
+
+int measure_command(const std::vector<std::string>& arguments) {
+  const Result<RunSpec> spec = run_spec_from_arguments(arguments);
+  if (!spec || arguments.size() != 6) return static_cast<int>(ErrorCode::kUsage);
+  return measure(*spec, {std::atoi(arguments[4].c_str()), std::atoi(arguments[5].c_str())});
+}
+
+}  // namespace edgesmith::harness

@@ -1,0 +1,298 @@
+#include "options.hpp"
+
+#include <getopt.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <numeric>
+#include <optional>
+
+namespace edgesmith::harness {
+namespace {
+
+Error usage(const std::string& message) {
+  return {ErrorCode::kUsage, message + "; see harness --help"};
+}
+
+enum Option : int {
+  kVariant = 256,
+  kThreads,
+  kProvider,
+  kRequireProvider,
+  kMinSeconds,
+  kMinIterations,
+  kProcesses,
+  kShape,
+  kProfile,
+  kEmulated,
+  kJson,
+  kSamplesOut,
+  kOutputs,
+  kIdSalt,
+  kModel,
+  kSamples,
+  kMinSqnr,
+  kHelpOption,
+  kVersionOption
+};
+
+constexpr std::array<::option, 20> kLongOptions{{
+    {"variant", required_argument, nullptr, kVariant},
+    {"threads", required_argument, nullptr, kThreads},
+    {"provider", required_argument, nullptr, kProvider},
+    {"require-provider", no_argument, nullptr, kRequireProvider},
+    {"min-seconds", required_argument, nullptr, kMinSeconds},
+    {"min-iterations", required_argument, nullptr, kMinIterations},
+    {"processes", required_argument, nullptr, kProcesses},
+    {"shape", required_argument, nullptr, kShape},
+    {"profile", no_argument, nullptr, kProfile},
+    {"emulated", no_argument, nullptr, kEmulated},
+    {"json", required_argument, nullptr, kJson},
+    {"samples-out", required_argument, nullptr, kSamplesOut},
+    {"outputs", required_argument, nullptr, kOutputs},
+    {"id-salt", required_argument, nullptr, kIdSalt},
+    {"model", required_argument, nullptr, kModel},
+    {"samples", required_argument, nullptr, kSamples},
+    {"min-sqnr-db", required_argument, nullptr, kMinSqnr},
+    {"help", no_argument, nullptr, kHelpOption},
+    {"version", no_argument, nullptr, kVersionOption},
+    {nullptr, 0, nullptr, 0},
+}};
+
+/// Which options a command takes; others would be ignored in silence.
+bool takes(Command command, int option) {
+  switch (option) {
+    case kHelpOption:
+    case kVersionOption: return true;
+    case kJson: return command != Command::kMeasure;
+    case kIdSalt: return command == Command::kBench || command == Command::kInfo;
+    case kVariant:
+    case kOutputs:
+    case kModel:
+    case kSamples: return command == Command::kBench || command == Command::kVerify;
+    case kMinSqnr: return command == Command::kVerify;
+    default: return command == Command::kBench;
+  }
+}
+
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row.back();
+}
+
+std::string nearest(const std::string& given, const std::vector<std::string>& known) {
+  return *std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
+    return edit_distance(given, a) < edit_distance(given, b);
+  });
+}
+
+std::string unknown_option(const char* argument) {
+  const std::string given(argument);
+  std::vector<std::string> known;
+  for (const ::option& entry : kLongOptions) {
+    if (entry.name != nullptr) known.push_back(std::string("--") + entry.name);
+  }
+  const std::string name = given.substr(0, given.find('='));
+  if (std::find(known.begin(), known.end(), name) != known.end()) {
+    return given.find('=') == std::string::npos ? "option " + name + " needs a value"
+                                                : "option " + name + " takes no value";
+  }
+  return "unknown option " + given + "; did you mean " + nearest(name, known) + "?";
+}
+
+std::optional<double> real(const std::string& text) {
+  char* end = nullptr;
+  errno = 0;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || errno != 0 || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+std::optional<std::int64_t> whole(const std::string& text) {
+  char* end = nullptr;
+  errno = 0;
+  const long long value = std::strtoll(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || errno != 0) return std::nullopt;
+  return value;
+}
+
+std::vector<std::string> split_commas(const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t start = 0; start <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', start), text.size());
+    parts.push_back(text.substr(start, comma - start));
+    start = comma + 1;
+  }
+  return parts;
+}
+
+Status add_threads(const std::string& text, Options& options) {
+  for (const std::string& part : split_commas(text)) {
+    const auto value = whole(part);
+    if (!value || *value < 0 || *value > 4096) {
+      return usage("--threads takes numbers from 0 (the runtime decides) to 4096, not '" + text +
+                   "'");
+    }
+    options.threads.push_back(static_cast<int>(*value));
+  }
+  return Done{};
+}
+
+Status add_shape(const std::string& text, Options& options) {
+  Shape shape;
+  for (const std::string& part : split_commas(text)) {
+    const std::size_t equals = part.rfind('=');
+    const auto size =
+        equals == std::string::npos ? std::nullopt : whole(part.substr(equals + 1));
+    if (!size || *size < 1 || equals == 0 || !shape.emplace(part.substr(0, equals), *size).second) {
+      return usage("--shape takes dimension=size,... with sizes from 1, not '" + text + "'");
+    }
+  }
+  options.shapes.push_back(std::move(shape));
+  return Done{};
+}
+
+Status set_number(int code, const std::string& text, Options& options) {
+  const auto number = code == kMinSeconds || code == kMinSqnr ? real(text) : std::nullopt;
+  const auto count = whole(text);
+  if (code == kMinSeconds && number && *number >= 0 && *number <= 86400) {
+    options.min_seconds = *number;
+  } else if (code == kMinSqnr && number && *number >= 0) {
+    options.min_sqnr_db = *number;
+  } else if (code == kMinIterations && count && *count >= 1 && *count <= 100'000'000) {
+    options.min_iterations = static_cast<std::uint64_t>(*count);
+  } else if (code == kProcesses && count && *count >= 1 && *count <= 1000) {
+    options.processes = static_cast<int>(*count);
+  } else {
+    return usage("'" + text + "' is out of range or no number");
+  }
+  return Done{};
+}
+
+Status apply(int code, const std::string& value, Options& options) {
+  switch (code) {
+    case kVariant:
+      for (std::string& name : split_commas(value)) options.variants.push_back(std::move(name));
+      return Done{};
+    case kThreads: return add_threads(value, options);
+    case kShape: return add_shape(value, options);
+    case kProvider: options.provider = value; return Done{};
+    case kRequireProvider: options.require_provider = true; return Done{};
+    case kProfile: options.profile = true; return Done{};
+    case kEmulated: options.emulated = true; return Done{};
+    case kJson: options.json_path = value; return Done{};
+    case kSamplesOut: options.samples_out_path = value; return Done{};
+    case kOutputs: options.outputs_path = value; return Done{};
+    case kIdSalt: options.id_salt = value; return Done{};
+    case kModel: options.model_path = value; return Done{};
+    case kSamples: options.samples_path = value; return Done{};
+    case kHelpOption: options.command = Command::kHelp; return Done{};
+    case kVersionOption: options.command = Command::kVersion; return Done{};
+    default: return set_number(code, value, options);
+  }
+}
+
+Result<Command> command_of(const std::string& word) {
+  if (word == "bench") return Command::kBench;
+  if (word == "verify") return Command::kVerify;
+  if (word == "info") return Command::kInfo;
+  if (word == "measure") return Command::kMeasure;
+  if (word == "--help" || word == "-h" || word == "help") return Command::kHelp;
+  if (word == "--version") return Command::kVersion;
+  return usage("unknown command '" + word + "'; did you mean " +
+               nearest(word, {"bench", "verify", "info", "--help", "--version"}) + "?");
+}
+
+Status check_together(const Options& options) {
+  if (options.command == Command::kHelp || options.command == Command::kVersion) return Done{};
+  if (!options.model_path.empty() && options.samples_path.empty()) {
+    return usage("--model needs --samples");
+  }
+  if (!options.model_path.empty() && !options.variants.empty()) {
+    return usage("--variant names variants of a bundle; it cannot be used with --model");
+  }
+  if (options.command == Command::kVerify && options.variants.size() > 1) {
+    return usage("verify takes one --variant");
+  }
+  return Done{};
+}
+
+}  // namespace
+
+Result<Options> parse_options(int argc, char** argv) {
+  Options options;
+  if (argc < 2) return usage("a command is missing: bench, verify or info");
+  Result<Command> command = command_of(argv[1]);
+  if (!command) return command.error();
+  options.command = *command;
+  if (*command == Command::kMeasure) {
+    options.measure.assign(argv + 2, argv + argc);
+    return options;
+  }
+  ::opterr = 0;
+  ::optind = 2;
+  for (;;) {
+    const int at = ::optind;
+    const int code = ::getopt_long(argc, argv, "+", kLongOptions.data(), nullptr);
+    if (code == -1) break;
+    if (code == '?') return usage(unknown_option(argv[at]));
+    if (!takes(*command, code)) {
+      return usage(std::string(argv[1]) + " does not take " + argv[at]);
+    }
+    const std::string value = ::optarg == nullptr ? "" : ::optarg;
+    if (Status status = apply(code, value, options); !status) return status.error();
+  }
+  if (::optind < argc) return usage(std::string("unexpected argument '") + argv[::optind] + "'");
+  if (Status status = check_together(options); !status) return status.error();
+  return options;
+}
+
+std::string help_text() {
+  return R"(Measures and checks the models of the bundle that this program lies in.
+
+harness bench    how fast, how large and how accurate the variants are
+harness verify   whether the golden samples give the expected outputs
+harness info     what this device is
+
+Which model
+  --variant NAME        bench: may repeat or be a comma list (all that are there);
+                        verify: one (the default variant)
+  --model FILE.onnx --samples FILE.safetensors
+                        a loose model instead of the bundle's
+  --samples FILE        other samples for the bundle's model
+How (bench; every combination of variants, threads and shapes is a run)
+  --threads N,...       intra-op threads; 0: the runtime decides
+  --shape DIM=SIZE,...  sizes of dynamic dimensions; may repeat
+  --provider NAME       execution provider (the variant's own)
+  --require-provider    fail instead of falling back to the CPU
+  --min-seconds S       time of steady inferences in each process (5)
+  --min-iterations N    number of steady inferences in each process (200)
+  --processes N         processes for each run, in alternating order (1)
+  --profile             time by operator, from a run of its own
+  --emulated            this is an emulator: times mean nothing
+Results
+  --json FILE           the report; - for stdout (default: a table)
+  --samples-out FILE    raw latencies, as safetensors
+  --outputs FILE        the model's outputs for every sample, as safetensors
+  --id-salt TEXT        salt for the device's id
+  --min-sqnr-db X       verify: least signal to quantization noise ratio
+
+Exit codes: 0 done, 2 usage, 3 model or samples, 7 integrity of the bundle, 8 a measurement or a
+self-test failed, 10 a file cannot be written, 130 interrupted.
+)";
+}
+
+}  // namespace edgesmith::harness

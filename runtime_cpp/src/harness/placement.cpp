@@ -1,0 +1,146 @@
+#include "placement.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "file.hpp"
+#include "model_io.hpp"
+
+namespace edgesmith::harness {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint64_t kProfileLimitBytes = std::uint64_t{256} << 20;
+constexpr int kProfiledInferences = 10;
+
+/// A folder for temporary files that goes with the object.
+class TemporaryFolder {
+ public:
+  static Result<std::unique_ptr<TemporaryFolder>> create() {
+    const char* parent = std::getenv("TMPDIR");
+    std::string path = std::string(parent == nullptr || *parent == '\0' ? "/tmp" : parent) +
+                       "/edgesmith-profile-XXXXXX";
+    if (::mkdtemp(path.data()) == nullptr) return system_error("cannot make a folder " + path);
+    return std::unique_ptr<TemporaryFolder>(new TemporaryFolder(path));
+  }
+
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() {
+    std::error_code error;
+    std::filesystem::remove_all(path_, error);
+  }
+
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit TemporaryFolder(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+struct Operator {
+  std::uint64_t count = 0;
+  std::uint64_t total_ns = 0;
+};
+
+/// When the second inference began, in the profile's microseconds; 0 if there is only one.
+std::int64_t end_of_first_inference(const json& events) {
+  std::vector<std::int64_t> starts;
+  for (const json& event : events) {
+    if (event.value("cat", "") == "Session" && event.value("name", "") == "model_run") {
+      starts.push_back(event.value("ts", std::int64_t{0}));
+    }
+  }
+  std::sort(starts.begin(), starts.end());
+  return starts.size() > 1 ? starts[1] : 0;
+}
+
+json operator_list(const std::map<std::pair<std::string, std::string>, Operator>& operators) {
+  std::uint64_t total_ns = 0;
+  for (const auto& [key, entry] : operators) total_ns += entry.total_ns;
+  std::vector<json> rows;
+  for (const auto& [key, entry] : operators) {
+    const double share = total_ns == 0 ? 0.0
+                                       : static_cast<double>(entry.total_ns) /
+                                             static_cast<double>(total_ns);
+    rows.push_back({{"op_type", key.first},
+                    {"provider", key.second},
+                    {"count", entry.count},
+                    {"total_ns", entry.total_ns},
+                    {"share", share}});
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const json& a, const json& b) {
+    return a["total_ns"].get<std::uint64_t>() > b["total_ns"].get<std::uint64_t>();
+  });
+  return rows;
+}
+
+}  // namespace
+
+Result<Profile> parse_profile(const std::string& text) {
+  const json events = json::parse(text, nullptr, false);
+  if (events.is_discarded() || !events.is_array()) {
+    return Error{ErrorCode::kHarness, "the runtime's profile is not a list of events"};
+  }
+  try {
+    const std::int64_t counted_from = end_of_first_inference(events);
+    const std::string suffix = "_kernel_time";
+    std::map<std::string, std::set<std::string>> nodes;
+    std::map<std::pair<std::string, std::string>, Operator> operators;
+    for (const json& event : events) {
+      const std::string name = event.value("name", "");
+      if (event.value("cat", "") != "Node" || !event.contains("args")) continue;
+      if (name.size() < suffix.size() ||
+          name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0) {
+        continue;
+      }
+      const json& details = event["args"];
+      const std::string provider = details.value("provider", "");
+      // Names may be empty or repeat in subgraphs; index and name together tell nodes apart.
+      nodes[provider].insert(details.value("node_index", "") + "/" + name);
+      if (event.value("ts", std::int64_t{0}) < counted_from) continue;
+      Operator& entry = operators[{details.value("op_name", ""), provider}];
+      entry.count += 1;
+      entry.total_ns += event.value("dur", std::uint64_t{0}) * 1000;
+    }
+    Profile profile;
+    profile.placement = json::object();
+    for (const auto& [provider, names] : nodes) profile.placement[provider] = names.size();
+    profile.operators = operator_list(operators);
+    return profile;
+  } catch (const json::exception& failure) {
+    return Error{ErrorCode::kHarness, std::string("the runtime's profile: ") + failure.what()};
+  }
+}
+
+Result<Profile> profile_session(const RunSpec& spec, const SessionSettings& settings,
+                                const SampleSource& source) {
+  auto folder = TemporaryFolder::create();
+  if (!folder) return folder.error();
+  SessionSettings profiled = settings;
+  profiled.profile_prefix = (*folder)->path() + "/profile";
+  Result<Session> session = Session::open(spec.model_path, profiled);
+  if (!session) return session.error();
+  Result<ModelIo> io = ModelIo::create(*session, source, spec.shapes);
+  if (!io) return io.error();
+  const int inferences = spec.profile ? 1 + kProfiledInferences : 1;
+  for (int i = 0; i < inferences; ++i) {
+    if (Status status = io->load(i % io->sample_count()); !status) return status.error();
+    if (Status status = session->run(); !status) return status.error();
+  }
+  Result<std::string> path = session->end_profiling();
+  if (!path) return path.error();
+  Result<std::string> text = read_file(*path, kProfileLimitBytes);
+  if (!text) return text.error();
+  Result<Profile> profile = parse_profile(*text);
+  if (profile && !spec.profile) profile->operators = nullptr;
+  return profile;
+}
+
+}  // namespace edgesmith::harness

@@ -1,0 +1,27 @@
+/// \file
+/// Which provider runs which nodes, and how long each operator takes: from a profiled session of
+/// its own, after everything else has been measured.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "edgesmith/samples.hpp"
+#include "edgesmith/session.hpp"
+#include "run_spec.hpp"
+
+namespace edgesmith::harness {
+
+struct Profile {
+  nlohmann::json placement;  ///< Nodes by execution provider.
+  nlohmann::json operators;  ///< The report's profile list; null unless spec.profile.
+};
+
+/// \return kFileSystem if there is no folder for temporary files, else what the session returns.
+Result<Profile> profile_session(const RunSpec& spec, const SessionSettings& settings,
+                                const SampleSource& source);
+
+/// Reads a profile as ONNX Runtime writes it. Inferences but the first are counted, if there are
+/// several. \return kHarness if it is no such profile.
+Result<Profile> parse_profile(const std::string& text);
+
+}  // namespace edgesmith::harness

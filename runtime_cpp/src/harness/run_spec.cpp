@@ -1,0 +1,66 @@
+#include "run_spec.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace edgesmith::harness {
+
+using nlohmann::json;
+
+namespace {
+
+std::string settings_text(const RunSpec& spec) {
+  const json document = {{"variant", spec.variant},
+                         {"provider", spec.provider},
+                         {"require_provider", spec.require_provider},
+                         {"threads", spec.threads},
+                         {"shapes", spec.shapes},
+                         {"optimization_level", spec.optimization_level},
+                         {"config", spec.config},
+                         {"min_seconds", spec.min_seconds},
+                         {"min_iterations", spec.min_iterations},
+                         {"accuracy", spec.accuracy},
+                         {"profile", spec.profile}};
+  return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::vector<std::string> to_arguments(const RunSpec& spec) {
+  return {settings_text(spec), spec.model_path, spec.samples_path, spec.outputs_path};
+}
+
+Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& arguments) {
+  if (arguments.size() < 4) return Error{ErrorCode::kUsage, "measure is for internal use"};
+  try {
+    const json document = json::parse(arguments[0]);
+    RunSpec spec;
+    spec.model_path = arguments[1];
+    spec.samples_path = arguments[2];
+    spec.outputs_path = arguments[3];
+    document.at("variant").get_to(spec.variant);
+    document.at("provider").get_to(spec.provider);
+    document.at("require_provider").get_to(spec.require_provider);
+    document.at("threads").get_to(spec.threads);
+    document.at("shapes").get_to(spec.shapes);
+    document.at("optimization_level").get_to(spec.optimization_level);
+    document.at("config").get_to(spec.config);
+    document.at("min_seconds").get_to(spec.min_seconds);
+    document.at("min_iterations").get_to(spec.min_iterations);
+    document.at("accuracy").get_to(spec.accuracy);
+    document.at("profile").get_to(spec.profile);
+    return spec;
+  } catch (const json::exception& failure) {
+    return Error{ErrorCode::kUsage, std::string("measure is for internal use: ") + failure.what()};
+  }
+}
+
+std::string run_key(const RunSpec& spec) {
+  std::string shapes;
+  for (const auto& [name, size] : spec.shapes) {
+    shapes += (shapes.empty() ? "" : ",") + name + "=" + std::to_string(size);
+  }
+  return spec.variant + "/" + spec.provider + "/threads=" + std::to_string(spec.threads) + "/" +
+         (shapes.empty() ? "" : shapes + "/") + "single-stream";
+}
+
+}  // namespace edgesmith::harness

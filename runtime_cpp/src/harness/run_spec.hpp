@@ -1,0 +1,40 @@
+/// \file
+/// One measurement in one process, as the bench command orders it from a measuring process.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "edgesmith/result.hpp"
+#include "options.hpp"
+
+namespace edgesmith::harness {
+
+struct RunSpec {
+  std::string variant;
+  std::string model_path;
+  std::string samples_path;
+  std::string provider = "cpu";
+  bool require_provider = false;
+  int threads = 1;
+  Shape shapes;
+  std::string optimization_level = "all";
+  std::map<std::string, std::string> config;
+  double min_seconds = 5.0;
+  std::uint64_t min_iterations = 200;
+  bool accuracy = false;  ///< Also compare all samples, and find out where the nodes run.
+  bool profile = false;
+  std::string outputs_path;  ///< With accuracy: write the outputs there, unless empty.
+};
+
+/// The spec as four arguments, and back: settings as JSON, then the paths as they are, since paths
+/// need not be UTF-8. \return kUsage if the arguments are not from to_arguments().
+std::vector<std::string> to_arguments(const RunSpec& spec);
+Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& arguments);
+
+/// Names the run within a report: variant, provider, threads, shapes and scenario.
+std::string run_key(const RunSpec& spec);
+
+}  // namespace edgesmith::harness
