@@ -37,8 +37,11 @@ def change_helper(project: Edgesmith) -> None:
     path = project.folder / "network.py"
     text = path.read_text()
     assert "ReLU" in text
-    path.write_text(text.replace("nn.ReLU()", "nn.LeakyReLU(0.01)").replace(
-        "nn.ReLU(inplace=True)", "nn.LeakyReLU(0.01)"))
+    path.write_text(
+        text.replace("nn.ReLU()", "nn.LeakyReLU(0.01)").replace(
+            "nn.ReLU(inplace=True)", "nn.LeakyReLU(0.01)"
+        )
+    )
 
 
 def change_weights(project: Edgesmith) -> None:

@@ -70,6 +70,12 @@ def interpreter_of(project: Project, events: EventStream) -> Interpreter:
     if named is None:
         return own_interpreter()
     path = project.folder / Path(named).expanduser()
+    if not path.is_file():
+        raise UsageError(
+            f"the interpreter '{named}' does not exist",
+            where=f"{project.file}, model.python",
+            hint="name an interpreter, such as .venv/bin/python, relative to the project file",
+        )
     command = Command(
         argv=[path, "-c", _PROBE, *VERSIONED],
         purpose="asking the interpreter of [model] python for its packages",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import io
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     model = onnx_file.load(plan.model)
     excluded = _excluded_nodes(model, plan.exclude)
     reader = _reader(plan, events)
-    with scratch_folder(output.parent) as name, _quiet_root_logger():
+    with scratch_folder(output.parent) as name, _talk_of_the_library(events):
         prepared = Path(name) / "prepared.onnx"
         _prepare(model, prepared)
         try:
@@ -81,15 +82,19 @@ def _prepare(model: onnx.ModelProto, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_root_logger() -> Iterator[None]:
-    """onnxruntime.quantization logs to the root logger; what matters is in our report."""
+def _talk_of_the_library(events: EventStream) -> Iterator[None]:
+    """onnxruntime.quantization prints to stdout and logs to the root logger: debug talk of ours."""
     root = logging.getLogger()
     before = root.level
     root.setLevel(logging.ERROR)
+    printed = io.StringIO()
     try:
-        yield
+        with contextlib.redirect_stdout(printed):
+            yield
     finally:
         root.setLevel(before)
+        for line in printed.getvalue().splitlines():
+            events.debug(line)
 
 
 def _excluded_nodes(model: onnx.ModelProto, patterns: tuple[str, ...]) -> list[str]:
