@@ -278,14 +278,14 @@ def test_variants_that_the_bundle_lacks_are_told_of(world: World, tmp_path: Path
 
 def test_the_command_line_of_the_harness() -> None:
     settings = BenchSettings(
-        shapes=({"batch": 1}, {"batch": 4, "size": 32}), threads=(1, 4), min_seconds=0.5,
+        shapes=({"batch": 1}, {"batch": 4, "size": 32}, {"batch": 1, "size": 1}), threads=(1, 4), min_seconds=0.5,
         min_iterations=100, processes=2,
     )
     request = HarnessRequest(program="/r/bin/harness", report="/r/report.json",
                              samples="/r/s.safetensors", settings=settings, id_salt="a b; rm")
     assert request.argv() == [
         "/r/bin/harness", "bench", "--variant", "fp32", "--variant", "int8", "--threads", "1,4",
-        "--shape", "batch=1", "--shape", "batch=4,size=32", "--min-seconds", "0.5",
+        "--shape", "batch=1,size=1", "--shape", "batch=4,size=32", "--min-seconds", "0.5",
         "--min-iterations", "100", "--processes", "2", "--id-salt", "a b; rm",
         "--json", "/r/report.json", "--samples-out", "/r/s.safetensors",
     ]

@@ -121,7 +121,7 @@ def test_a_full_device_is_refused_before_files_are_sent(world: World) -> None:
 
 
 def test_a_failed_self_test_is_exit_code_8_and_shows_what_was_said(world: World) -> None:
-    world.self_test_passes = False
+    world.installer.self_test_passes = False
     with pytest.raises(HarnessError, match="sqnr 3 dB"):
         flash_it(world)
     assert world.link("current") is None

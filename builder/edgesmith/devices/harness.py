@@ -38,7 +38,7 @@ class HarnessRequest:
         for variant in settings.variants:
             argv += ["--variant", variant]
         argv += ["--threads", ",".join(str(n) for n in settings.threads)]
-        for shape in settings.shapes:
+        for shape in complete_shapes(settings):
             if shape:
                 argv += ["--shape", ",".join(f"{k}={v}" for k, v in shape.items())]
         argv += ["--min-seconds", f"{settings.min_seconds:g}"]
@@ -47,6 +47,13 @@ class HarnessRequest:
         argv += ["--id-salt", self.id_salt]
         argv += ["--emulated"] if self.emulated else []
         return [*argv, "--json", self.report, "--samples-out", self.samples]
+
+
+def complete_shapes(settings: BenchSettings) -> tuple[dict[str, int], ...]:
+    """The shapes, each naming every dimension that any of them names; those left out are 1."""
+    names = sorted({name for shape in settings.shapes for name in shape})
+    complete = [tuple((name, shape.get(name, 1)) for name in names) for shape in settings.shapes]
+    return tuple(dict(shape) for shape in dict.fromkeys(complete))
 
 
 def expected_limit_s(settings: BenchSettings) -> float:
@@ -114,7 +121,7 @@ def report_of_death(
     runs = [
         _failed_run(variant, threads, shape, settings, release, error)
         for shape, threads, variant in product(
-            settings.shapes, settings.threads, settings.variants
+            complete_shapes(settings), settings.threads, settings.variants
         )
     ]
     return {
