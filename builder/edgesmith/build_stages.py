@@ -13,7 +13,7 @@ from edgesmith.hashing import sha256_tree
 from edgesmith.project.project import Project, Target
 from edgesmith.resources import Resource, resource_folder
 from edgesmith.stages import Context, Made, Stage, StageResult
-from edgesmith.values import ExportedModel, GeneratedProject, QuantizedModel
+from edgesmith.values import GeneratedProject, QuantizedModel
 
 # The packages a generated project is built with; their versions go into its README and keys.
 BUILD_TOOLS = ("conan", "cmake", "ninja", "ziglang")

@@ -1,4 +1,4 @@
-"""Bad input of every kind: an exit code, a message with place, finding and remedy, nothing half-made."""
+"""Bad input of every kind: exit code, a message with place, finding and remedy, nothing half-made."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def npz_of(array: np.ndarray) -> Callable[[Edgesmith], None]:
 
 
 def calibration(body: str) -> Callable[[Edgesmith], None]:
-    text = f"import numpy as np\n\n\ndef calibration():\n    {body}\n\n\ndef evaluation():\n    {body}\n"
-    return write("data.py", text)
+    functions = [f"def {name}():\n    {body}\n" for name in ("calibration", "evaluation")]
+    return write("data.py", "import numpy as np\n\n\n" + "\n\n".join(functions))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +98,8 @@ CASES = [
          says=("'model.py' does not exist", "model.source")),
     Case(name="missing weights", change=lambda p: (p.folder / "weights.safetensors").unlink(),
          code=3, says=("weights.safetensors", "model.py")),
-    Case(name="no such callable", change=edited("edgesmith.toml", "model.py:build", "model.py:bild"),
-         code=3, says=("has no 'bild'", "did you mean 'build'")),
+    Case(name="no such callable", code=3, change=edited("edgesmith.toml", "py:build", "py:bild"),
+         says=("has no 'bild'", "did you mean 'build'")),
     Case(name="syntax error", change=write("model.py", "def build(:\n"), code=3,
          says=("SyntaxError", "model")),
     Case(name="no module", change=write("model.py", WHOLE_MODEL), code=3,

@@ -90,9 +90,9 @@ def strip_traces(model: onnx.ModelProto) -> None:
     They would reach the device, and make hashes depend on the folder of the project.
     """
     del model.metadata_props[:]
-    model.doc_string = ""
+    model.ClearField("doc_string")
     for function in model.functions:
-        function.doc_string = ""
+        function.ClearField("doc_string")
         del function.metadata_props[:]
         for node in function.node:
             _strip(node)
@@ -100,7 +100,7 @@ def strip_traces(model: onnx.ModelProto) -> None:
 
 
 def _strip(part: Any) -> None:
-    part.doc_string = ""
+    part.ClearField("doc_string")
     del part.metadata_props[:]
 
 
@@ -111,7 +111,7 @@ def _strip_graph(graph: Any) -> None:
     for node in graph.node:
         _strip(node)
         for attribute in node.attribute:
-            attribute.doc_string = ""
+            attribute.ClearField("doc_string")
             for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
                 _strip_graph(inner)
 

@@ -38,11 +38,11 @@ _HEAD = """# The project file: `edgesmith.toml`
 
 Paths are relative to the file. Unknown keys are errors. The file starts with `schema = 1`.
 
-Settings are taken, lowest precedence first, from: the defaults below, `~/.config/edgesmith/devices.toml`
-(devices only), this file, `edgesmith.local.toml` beside it, and environment variables such as
-`EDGESMITH_QUANTIZE__CALIBRATION=entropy` (two underscores stand for a dot). A target may override keys
-of `[quantize]` and `[bench]`, a device keys of `[bench]` and `[gates]`. The JSON schema for editors is
-`builder/edgesmith/project/project.schema.json`.
+Settings are taken, lowest precedence first, from: the defaults below,
+`~/.config/edgesmith/devices.toml` (devices only), this file, `edgesmith.local.toml` beside it, and
+environment variables such as `EDGESMITH_QUANTIZE__CALIBRATION=entropy` (two underscores stand for a
+dot). A target may override keys of `[quantize]` and `[bench]`, a device keys of `[bench]` and
+`[gates]`. The JSON schema for editors is `builder/edgesmith/project/project.schema.json`.
 """
 
 

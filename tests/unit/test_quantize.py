@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from edgesmith.errors import ModelError, UsageError
+from edgesmith.model import onnx_file
+from edgesmith.project.load import load_project
+from edgesmith.project.project import Target
+from edgesmith.quantize.encoding import encoding_for
+from edgesmith.quantize.metrics import Evaluation, evaluate, loss, sqnr_db
+from edgesmith.quantize.static import _excluded_nodes
+from edgesmith.values import MetricValue, SessionOptions
+from edgesmith.worker.tensors import SamplesWriter
+
+
+@pytest.fixture
+def target(project_file: Path) -> Target:
+    return load_project(project_file, {}).target("host")
+
+
+def test_weights_keep_to_seven_bits_unless_the_cpu_is_known_to_have_vnni(target: Target) -> None:
+    assert encoding_for(target).name == "u8s8-7bit"
+    assert encoding_for(target).reduce_range
+    assert encoding_for(replace(target, cpu="haswell")).reduce_range
+    assert not encoding_for(replace(target, cpu="znver4")).reduce_range
+    assert not encoding_for(target).activation_signed
+
+
+def test_a_platform_without_an_encoding_is_an_error(target: Target) -> None:
+    strange = replace(target, platform=replace(target.platform, int8_encoding="u4"))
+    with pytest.raises(UsageError, match="no INT8 encoding"):
+        encoding_for(strange)
+
+
+def double_model(path: Path, factor: float) -> None:
+    """y = factor * x, for x of [1, 6]."""
+    constant = helper.make_tensor("k", TensorProto.FLOAT, [], [factor])
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "k"], ["y"], name="scale")],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 6])],
+        [constant],
+    )
+    opset = [helper.make_opsetid("", 20)]
+    onnx_file.save(helper.make_model(graph, opset_imports=opset, ir_version=10), path)
+
+
+def samples(folder: Path, labels: list[int] | None) -> Evaluation:
+    """Three one-hot samples whose reference is the input itself."""
+    inputs, reference = SamplesWriter(folder / "in"), SamplesWriter(folder / "ref")
+    for index in range(3):
+        x = np.zeros((1, 6), np.float32)
+        x[0, index] = 1.0
+        extra = {"labels": np.asarray(labels[index], np.int64)} if labels else {}
+        inputs.add({"inputs/x": x, **extra})
+        reference.add({"outputs/y": x})
+    inputs.close({})
+    reference.close({})
+    metrics = ("top1", "top5", "cosine", "sqnr_db", "max_abs_error")
+    return Evaluation(samples=folder / "in", reference=folder / "ref", metrics=metrics)
+
+
+def values(folder: Path, factor: float, evaluation: Evaluation) -> dict[str, float]:
+    double_model(folder / "m.onnx", factor)
+    found = evaluate(folder / "m.onnx", SessionOptions(), evaluation)
+    assert all(m.samples == 3 for m in found)
+    return {m.name: m.value for m in found}
+
+
+def test_metrics_against_labels_and_reference(tmp_path: Path) -> None:
+    evaluation = samples(tmp_path, labels=[0, 1, 5])
+    exact = values(tmp_path, 1.0, evaluation)
+    assert exact["top1"] == pytest.approx(2 / 3)
+    assert (exact["cosine"], exact["sqnr_db"], exact["max_abs_error"]) == (1.0, 200.0, 0.0)
+    off = values(tmp_path, 1.1, evaluation)
+    assert off["max_abs_error"] == pytest.approx(0.1, rel=1e-5)
+    assert off["sqnr_db"] == pytest.approx(20.0, abs=1e-3)
+    assert off["cosine"] == pytest.approx(1.0)
+
+
+def test_without_labels_the_reference_decides(tmp_path: Path) -> None:
+    evaluation = samples(tmp_path, labels=None)
+    assert values(tmp_path, 1.0, evaluation)["top1"] == 1.0
+    assert values(tmp_path, -1.0, evaluation)["top1"] == 0.0
+
+
+def test_a_label_that_is_no_class_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="label 6"):
+        values(tmp_path, 1.0, samples(tmp_path, labels=[0, 1, 6]))
+
+
+def test_loss_is_positive_when_worse_and_negative_when_better() -> None:
+    def metric(name: str, value: float) -> tuple[MetricValue, ...]:
+        return (MetricValue(name=name, value=value, samples=1),)
+
+    assert loss(metric("top1", 0.9), metric("top1", 0.8), "top1") == pytest.approx(0.1)
+    assert loss(metric("top1", 0.8), metric("top1", 0.9), "top1") == pytest.approx(-0.1)
+    assert loss(metric("max_abs_error", 0.0), metric("max_abs_error", 2.0), "max_abs_error") == 2.0
+
+
+def test_sqnr_stays_finite() -> None:
+    assert sqnr_db(1.0, 0.0) == 200.0
+    assert sqnr_db(0.0, 1.0) == -200.0
+    assert sqnr_db(0.0, 0.0) == 200.0
+
+
+def test_exclude_takes_names_types_and_patterns(tmp_path: Path) -> None:
+    double_model(tmp_path / "m.onnx", 1.0)
+    model = onnx.load(tmp_path / "m.onnx")
+    assert _excluded_nodes(model, ("Mul",)) == ["scale"]
+    assert _excluded_nodes(model, ("sc*",)) == ["scale"]
+    with pytest.raises(UsageError, match=r"'Conv\*' matches no"):
+        _excluded_nodes(model, ("Conv*",))
