@@ -151,6 +151,7 @@ class ToyInstaller:
                             if p.is_file() and sha256_file(p) == one["sha256"])
             if blob != target:
                 shutil.copy(blob, target)
+            target.chmod(int(one["mode"], 8))
         manifest = self.model / "incoming" / f"{bundle_id}.manifest.json"
         shutil.copy(manifest, release / "manifest.json")
         before = self.link("current")
