@@ -32,7 +32,9 @@ import device_world  # noqa: E402
 EXAMPLE = ROOT / "runtime_cpp/tests/data/report_example.json"
 PATHS = [str(UNIT), str(ROOT / "builder")]
 HEAD = f"#!{sys.executable}\nimport sys\nsys.path[:0] = {PATHS!r}\n"
-INSTALLER = HEAD + """
+INSTALLER = (
+    HEAD
+    + """
 from pathlib import Path
 from device_world import ToyInstaller
 answer = ToyInstaller(Path(sys.argv[2]))(sys.argv[1:])
@@ -40,12 +42,15 @@ sys.stdout.write(answer.output)
 sys.stderr.write(answer.stderr)
 sys.exit(answer.returncode)
 """
+)
 SLEEPER = """#!/bin/sh
 echo "$$" > "{pid}"
 echo "run 1/2" >&2
 sleep 60
 """
-REPORTER = HEAD + f"""
+REPORTER = (
+    HEAD
+    + f"""
 import hashlib, json, os
 words = sys.argv[1:]
 bundle = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -57,6 +62,7 @@ report["context"]["bundle"]["id"] = hashlib.sha256(data).hexdigest()
 report["environment"] = sorted(os.environ)
 json.dump(report, open(words[words.index("--json") + 1], "w"))
 """
+)
 
 
 class Place:
@@ -78,8 +84,13 @@ class Place:
 
     def measure(self, timeout_s: float | None = None) -> Measured:
         request = BenchRequest(
-            bundle_folder=self.bundle, device=self.device, reports_folder=self.folder / "reports",
-            settings={}, accuracy_budget=0.01, id_salt="x", timeout_s=timeout_s,
+            bundle_folder=self.bundle,
+            device=self.device,
+            reports_folder=self.folder / "reports",
+            settings={},
+            accuracy_budget=0.01,
+            id_salt="x",
+            timeout_s=timeout_s,
         )
         return bench(request, events=EventStream())
 
@@ -99,9 +110,7 @@ def is_running(pid: int) -> bool:
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def test_a_measurement_over_real_processes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_measurement_over_real_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", "/elsewhere")
     monkeypatch.setenv("LD_PRELOAD", "")
     place = Place(tmp_path, monkeypatch, REPORTER)
@@ -112,9 +121,7 @@ def test_a_measurement_over_real_processes(
     assert place.scratch() == []
 
 
-def test_a_harness_killed_in_the_middle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_harness_killed_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pid = tmp_path / "pid"
     place = Place(tmp_path, monkeypatch, SLEEPER.format(pid=pid))
 
@@ -167,8 +174,9 @@ def test_an_interrupt_ends_the_harness_and_leaves_nothing(
         "sys.exit(main(['bench']))\n"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT / "builder")}
-    child = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, env=env,
-                             stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True
+    )
     try:
         wait_for(lambda: pid.exists() and pid.read_text().endswith("\n"))
         assert len(place.scratch()) == 1

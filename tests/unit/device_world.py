@@ -34,8 +34,15 @@ def write_bundle(folder: Path, *, version: str = "1.0.0", sequence: int = 1) -> 
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
         target.chmod(int(mode, 8))
-        files.append({"path": path, "bytes": len(data), "sha256": sha256_bytes(data),
-                      "mode": mode, "role": role})
+        files.append(
+            {
+                "path": path,
+                "bytes": len(data),
+                "sha256": sha256_bytes(data),
+                "mode": mode,
+                "role": role,
+            }
+        )
     variants = [_variant("int8", "u8s8"), _variant("fp32", "float")]
     manifest = {
         "schema_version": "1.0",
@@ -58,8 +65,13 @@ def write_bundle(folder: Path, *, version: str = "1.0.0", sequence: int = 1) -> 
 
 def _variant(name: str, encoding: str) -> dict[str, Any]:
     return {
-        "name": name, "path": f"model/{name}.onnx", "precision": name, "encoding": encoding,
-        "provider": "cpu", "threads": 1, "self_test_min_sqnr_db": 15.0,
+        "name": name,
+        "path": f"model/{name}.onnx",
+        "precision": name,
+        "encoding": encoding,
+        "provider": "cpu",
+        "threads": 1,
+        "self_test_min_sqnr_db": 15.0,
         "session_options": {"graph_optimization_level": "all", "config": {}},
     }
 
@@ -147,8 +159,11 @@ class ToyInstaller:
             target.parent.mkdir(parents=True, exist_ok=True)
             blob = self.model / "incoming" / one["sha256"]
             if not blob.exists():
-                blob = next(p for p in self.model.glob("releases/*/**/*")
-                            if p.is_file() and sha256_file(p) == one["sha256"])
+                blob = next(
+                    p
+                    for p in self.model.glob("releases/*/**/*")
+                    if p.is_file() and sha256_file(p) == one["sha256"]
+                )
             if blob != target:
                 shutil.copy(blob, target)
             target.chmod(int(one["mode"], 8))
@@ -180,8 +195,11 @@ class ToyInstaller:
             "current": self.link("current"),
             "previous": self.link("previous"),
             "releases": [
-                {"id": f.name, "version": json.loads((f / "manifest.json").read_text())["model"]
-                 ["version"], "sequence": 1}
+                {
+                    "id": f.name,
+                    "version": json.loads((f / "manifest.json").read_text())["model"]["version"],
+                    "sequence": 1,
+                }
                 for f in folders
             ],
         }

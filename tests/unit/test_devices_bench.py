@@ -63,8 +63,9 @@ class Harness:
     def __call__(self, words: Sequence[str]) -> Answer:
         self.argv = tuple(words)
         file = Path(words[words.index("--json") + 1])
-        self.seen = {p.relative_to(file.parent).as_posix()
-                     for p in file.parent.rglob("*") if p.is_file()}
+        self.seen = {
+            p.relative_to(file.parent).as_posix() for p in file.parent.rglob("*") if p.is_file()
+        }
         if isinstance(self.report, dict):
             file.write_text(json.dumps(self.report))
             Path(words[words.index("--samples-out") + 1]).write_bytes(b"raw latencies")
@@ -126,7 +127,8 @@ def test_the_names_are_those_of_the_contract(world: World, tmp_path: Path) -> No
     assert measured.samples.read_bytes() == b"raw latencies"
     assert measured.report["samples"]["file"] == measured.samples.name
     assert {p.name for p in measured.file.parent.iterdir()} == {
-        measured.file.name, measured.samples.name,
+        measured.file.name,
+        measured.samples.name,
     }
 
 
@@ -189,9 +191,7 @@ def test_a_harness_that_dies_leaves_a_failed_report(
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"kind": "edgesmith-report"}', "[1]", "NaN"])
-def test_a_report_that_cannot_be_used_is_a_failure(
-    world: World, tmp_path: Path, text: str
-) -> None:
+def test_a_report_that_cannot_be_used_is_a_failure(world: World, tmp_path: Path, text: str) -> None:
     harness_of(world).report = text
     failure = measure(world, tmp_path).failure()
     assert isinstance(failure, HarnessError)
@@ -278,15 +278,43 @@ def test_variants_that_the_bundle_lacks_are_told_of(world: World, tmp_path: Path
 
 def test_the_command_line_of_the_harness() -> None:
     settings = BenchSettings(
-        shapes=({"batch": 1}, {"batch": 4, "size": 32}, {"batch": 1, "size": 1}), threads=(1, 4), min_seconds=0.5,
-        min_iterations=100, processes=2,
+        shapes=({"batch": 1}, {"batch": 4, "size": 32}, {"batch": 1, "size": 1}),
+        threads=(1, 4),
+        min_seconds=0.5,
+        min_iterations=100,
+        processes=2,
     )
-    request = HarnessRequest(program="/r/bin/harness", report="/r/report.json",
-                             samples="/r/s.safetensors", settings=settings, id_salt="a b; rm")
+    request = HarnessRequest(
+        program="/r/bin/harness",
+        report="/r/report.json",
+        samples="/r/s.safetensors",
+        settings=settings,
+        id_salt="a b; rm",
+    )
     assert request.argv() == [
-        "/r/bin/harness", "bench", "--variant", "fp32", "--variant", "int8", "--threads", "1,4",
-        "--shape", "batch=1,size=1", "--shape", "batch=4,size=32", "--min-seconds", "0.5",
-        "--min-iterations", "100", "--processes", "2", "--id-salt", "a b; rm",
-        "--json", "/r/report.json", "--samples-out", "/r/s.safetensors",
+        "/r/bin/harness",
+        "bench",
+        "--variant",
+        "fp32",
+        "--variant",
+        "int8",
+        "--threads",
+        "1,4",
+        "--shape",
+        "batch=1,size=1",
+        "--shape",
+        "batch=4,size=32",
+        "--min-seconds",
+        "0.5",
+        "--min-iterations",
+        "100",
+        "--processes",
+        "2",
+        "--id-salt",
+        "a b; rm",
+        "--json",
+        "/r/report.json",
+        "--samples-out",
+        "/r/s.safetensors",
     ]
     assert expected_limit_s(settings) > 8 * 2 * 0.5

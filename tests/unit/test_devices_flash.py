@@ -37,8 +37,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def flash_it(world: World, options: FlashOptions | None = None) -> object:
-    return flash(world.bundle, world.device, events=world.events, options=options,
-                 transport=world.transport)
+    return flash(
+        world.bundle, world.device, events=world.events, options=options, transport=world.transport
+    )
 
 
 def test_the_registry_is_this() -> None:
@@ -51,13 +52,15 @@ def test_the_first_flash_sends_all_but_bench_files(world: World) -> None:
     done = flash(world.bundle, world.device, events=world.events, transport=world.transport)
     blobs = {f"digits/incoming/{sha256_bytes(d)}" for r, _, d in CONTENT.values() if r != "bench"}
     assert set(world.facts.sent) == blobs | {
-        "digits/installer", f"digits/incoming/{world.bundle_id}.manifest.json",
+        "digits/installer",
+        f"digits/incoming/{world.bundle_id}.manifest.json",
     }
     assert world.link("current") == world.bundle_id
     assert done.bundle_id == world.bundle_id
     assert done.previous_id is None
     assert (done.sent_bytes, done.reused_bytes) == (
-        sum(len(d) for r, _, d in CONTENT.values() if r != "bench"), 0,
+        sum(len(d) for r, _, d in CONTENT.values() if r != "bench"),
+        0,
     )
 
 
@@ -78,7 +81,8 @@ def test_an_upgrade_and_back(world: World) -> None:
     assert done.previous_id == first
     releases = roll_back("digits", world.device, events=world.events, transport=world.transport)
     assert [(r.id, r.current, r.previous) for r in releases] == [
-        (first, True, False), (second, False, True),
+        (first, True, False),
+        (second, False, True),
     ]
     assert releases[0].version == "1.0.0"
 
@@ -129,8 +133,14 @@ def test_a_failed_self_test_is_exit_code_8_and_shows_what_was_said(world: World)
 
 @pytest.mark.parametrize(
     ("code", "error"),
-    [(6, DeviceError), (7, IntegrityError), (8, HarnessError), (3, ModelError),
-     (1, HarnessError), (-9, DeviceError)],
+    [
+        (6, DeviceError),
+        (7, IntegrityError),
+        (8, HarnessError),
+        (3, ModelError),
+        (1, HarnessError),
+        (-9, DeviceError),
+    ],
 )
 def test_the_installers_exit_codes_are_ours(
     world: World, code: int, error: type[Exception]
@@ -167,11 +177,22 @@ def test_a_device_that_claims_success_is_not_believed(world: World) -> None:
 
 
 def test_options_reach_the_installer(world: World) -> None:
-    done = flash(world.bundle, world.device, events=world.events, transport=world.transport,
-                 options=FlashOptions(self_test=False, allow_downgrade=True))
+    done = flash(
+        world.bundle,
+        world.device,
+        events=world.events,
+        transport=world.transport,
+        options=FlashOptions(self_test=False, allow_downgrade=True),
+    )
     (call,) = [c for c in world.facts.calls if "install" in c]
-    assert call == (f"{world.model}/installer", "install", str(world.model), world.bundle_id,
-                    "--no-self-test", "--allow-downgrade")
+    assert call == (
+        f"{world.model}/installer",
+        "install",
+        str(world.model),
+        world.bundle_id,
+        "--no-self-test",
+        "--allow-downgrade",
+    )
     assert done.self_test == "skipped"
 
 
@@ -182,8 +203,9 @@ def test_rollback_of_nothing_says_flash_first(world: World) -> None:
 
 
 def test_looking_changes_nothing(world: World) -> None:
-    found = installed_releases("digits", world.device, events=world.events,
-                               transport=world.transport)
+    found = installed_releases(
+        "digits", world.device, events=world.events, transport=world.transport
+    )
     assert found == ()
     assert not world.root.exists()
 
@@ -213,8 +235,9 @@ def test_local_put_copies_and_never_links(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"data")
     transport = local(tmp_path / "root")
-    transport.put(source, "a/b", sha256=sha256_bytes(b"data"), mode=0o755,
-                  deadline=Deadline.after(5))
+    transport.put(
+        source, "a/b", sha256=sha256_bytes(b"data"), mode=0o755, deadline=Deadline.after(5)
+    )
     sent = tmp_path / "root/a/b"
     assert sent.read_bytes() == b"data"
     assert sent.stat().st_mode & 0o777 == 0o755
@@ -226,8 +249,9 @@ def test_local_put_of_a_changed_file_leaves_nothing(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"changed")
     with pytest.raises(IntegrityError):
-        local(tmp_path / "root").put(source, "a/b", sha256=sha256_bytes(b"data"), mode=0o644,
-                                     deadline=Deadline.after(5))
+        local(tmp_path / "root").put(
+            source, "a/b", sha256=sha256_bytes(b"data"), mode=0o644, deadline=Deadline.after(5)
+        )
     assert list((tmp_path / "root/a").iterdir()) == []
 
 
@@ -240,12 +264,14 @@ def test_local_links_that_lead_out_are_not_followed(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"x")
     with pytest.raises(DeviceError, match="leads elsewhere"):
-        local(root).put(source, "out/f", sha256=sha256_bytes(b"x"), mode=0o644,
-                        deadline=Deadline.after(5))
+        local(root).put(
+            source, "out/f", sha256=sha256_bytes(b"x"), mode=0o644, deadline=Deadline.after(5)
+        )
     (root / "report.json").symlink_to("/etc/hostname")
     with pytest.raises(DeviceError, match="leads elsewhere"):
-        local(root).fetch("report.json", tmp_path / "r", max_bytes=10**6,
-                          deadline=Deadline.after(5))
+        local(root).fetch(
+            "report.json", tmp_path / "r", max_bytes=10**6, deadline=Deadline.after(5)
+        )
     assert list(outside.iterdir()) == []
 
 
@@ -254,8 +280,9 @@ def test_local_refusals_are_device_errors(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"x")
     with pytest.raises(DeviceError) as caught:
-        local(tmp_path / "root").put(source, "a", sha256=sha256_bytes(b"x"), mode=0o644,
-                                     deadline=Deadline.after(5))
+        local(tmp_path / "root").put(
+            source, "a", sha256=sha256_bytes(b"x"), mode=0o644, deadline=Deadline.after(5)
+        )
     assert caught.value.hint
 
 
@@ -263,8 +290,7 @@ def test_local_fetch_refuses_what_is_too_large(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root/r").write_bytes(b"12345")
     with pytest.raises(DeviceError, match="at most 4"):
-        local(tmp_path / "root").fetch("r", tmp_path / "x", max_bytes=4,
-                                       deadline=Deadline.after(5))
+        local(tmp_path / "root").fetch("r", tmp_path / "x", max_bytes=4, deadline=Deadline.after(5))
 
 
 def test_the_local_lock_is_for_one(tmp_path: Path) -> None:

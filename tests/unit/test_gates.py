@@ -23,8 +23,12 @@ def report() -> dict[str, Any]:
 
 
 def green(report: dict[str, Any]) -> dict[str, Any]:
-    return {**report, "runs": report["runs"][:2], "comparisons": report["comparisons"][:1],
-            "exit_code": 0}
+    return {
+        **report,
+        "runs": report["runs"][:2],
+        "comparisons": report["comparisons"][:1],
+        "exit_code": 0,
+    }
 
 
 def test_every_gate_of_the_settings_is_judged() -> None:
@@ -46,9 +50,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "limit", "outcome"), CASES)
-def test_the_table_of_cases(
-    report: dict[str, Any], name: str, limit: float, outcome: str
-) -> None:
+def test_the_table_of_cases(report: dict[str, Any], name: str, limit: float, outcome: str) -> None:
     (gate,) = judge_gates(report, {name: limit}, variant="int8")
     assert gate.outcome == outcome
     assert gate.reason
@@ -66,7 +68,10 @@ def test_the_baseline_loses_nothing(report: dict[str, Any]) -> None:
 
 def test_an_unresolvable_percentile_is_undecided(report: dict[str, Any]) -> None:
     report["runs"][1]["latency"]["percentiles"]["99"] = {
-        "value": None, "ci95": None, "samples_needed": 368, "reason": "too few samples",
+        "value": None,
+        "ci95": None,
+        "samples_needed": 368,
+        "reason": "too few samples",
     }
     (gate,) = judge_gates(report, {"max_p99_latency_ms": 1000.0}, variant="int8")
     assert gate.outcome == "undecided"

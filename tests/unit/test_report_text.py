@@ -40,11 +40,31 @@ def report() -> dict[str, Any]:
 def test_what_a_reader_needs_is_there(report: dict[str, Any]) -> None:
     text = render_report(report, Style(width=100), file="reports/x.json")
     for needed in (
-        "digits 1.0.0", "AMD EPYC", "abababababababab", "2026-11-05 10:20:30 UTC",
-        "61.2 µs", "24.3 µs", "[29.2, 36.5]", "40,329 /s", "98.0 % [96.2, 99.3] n=500",
-        "99.6 %", "42.0 kB", "7.45 ms", "147 µs", "33.6 MB", "uncontrolled", "2.52x [2.49x, 2.55x]",
-        "0.20 points [-0.40, 0.80]", "27 % of the model size", "SIGKILL", "the governor cannot be",
-        "pass", "undecided", "without control", "ship int8", "reports/x.json",
+        "digits 1.0.0",
+        "AMD EPYC",
+        "abababababababab",
+        "2026-11-05 10:20:30 UTC",
+        "61.2 µs",
+        "24.3 µs",
+        "[29.2, 36.5]",
+        "40,329 /s",
+        "98.0 % [96.2, 99.3] n=500",
+        "99.6 %",
+        "42.0 kB",
+        "7.45 ms",
+        "147 µs",
+        "33.6 MB",
+        "uncontrolled",
+        "2.52x [2.49x, 2.55x]",
+        "0.20 points [-0.40, 0.80]",
+        "27 % of the model size",
+        "SIGKILL",
+        "the governor cannot be",
+        "pass",
+        "undecided",
+        "without control",
+        "ship int8",
+        "reports/x.json",
     ):
         assert needed in text, needed
 
@@ -86,8 +106,21 @@ def test_ascii_terminals_get_ascii(report: dict[str, Any]) -> None:
 
 def everywhere(value: Any, text: str) -> Any:
     """The report with `text` put into every string that its schema leaves free."""
-    fixed = {"schema_version", "kind", "id", "sha256", "verdict", "started_at", "finished_at",
-             "unit", "scenario", "scale", "outputs", "basis", "ci95"}
+    fixed = {
+        "schema_version",
+        "kind",
+        "id",
+        "sha256",
+        "verdict",
+        "started_at",
+        "finished_at",
+        "unit",
+        "scenario",
+        "scale",
+        "outputs",
+        "basis",
+        "ci95",
+    }
     if isinstance(value, dict):
         return {k: v if k in fixed else everywhere(v, text) for k, v in value.items()}
     if isinstance(value, list):
@@ -118,8 +151,17 @@ def test_wrapping_loses_no_word(text: str, width: int) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (9.996, "10.0"), (61.2, "61.2"), (999.6, "1000"), (0.0123, "0.0123"),
-     (-2.5, "-2.50"), (123456.0, "123456"), (1e-7, "1.00e-07"), (2.5e9, "2.50e+09")],
+    [
+        (0.0, "0"),
+        (9.996, "10.0"),
+        (61.2, "61.2"),
+        (999.6, "1000"),
+        (0.0123, "0.0123"),
+        (-2.5, "-2.50"),
+        (123456.0, "123456"),
+        (1e-7, "1.00e-07"),
+        (2.5e9, "2.50e+09"),
+    ],
 )
 def test_significant_digits(value: float, text: str) -> None:
     assert significant(value) == text

@@ -103,9 +103,7 @@ def test_json_is_one_document(world: World, capsys: pytest.CaptureFixture[str]) 
     assert rendered == report
 
 
-def test_a_failing_device_hides_no_other(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failing_device_hides_no_other(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = call(capsys, "flash", "--device", "all")
     assert code == 6
     assert "desk: digits 1.0.0" in out

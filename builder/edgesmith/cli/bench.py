@@ -16,12 +16,24 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--device", action="append", default=[], metavar="D",
-        help="a device of the project; may repeat; 'all' names all")
-    add("--timeout", type=_seconds, metavar="SECONDS",
-        help="end the harness after so long (default: far more than the settings ask for)")
-    add("--require-valid", action="store_true",
-        help="exit with 9 unless every run's verdict is valid")
+    add(
+        "--device",
+        action="append",
+        default=[],
+        metavar="D",
+        help="a device of the project; may repeat; 'all' names all",
+    )
+    add(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="end the harness after so long (default: far more than the settings ask for)",
+    )
+    add(
+        "--require-valid",
+        action="store_true",
+        help="exit with 9 unless every run's verdict is valid",
+    )
 
 
 def run(arguments: argparse.Namespace, session: Session) -> Outcome:
@@ -43,9 +55,7 @@ def run_devices(arguments: argparse.Namespace, session: Session) -> Outcome:
     return run_on_devices(session.project().device_names(arguments.device), measure, session)
 
 
-def bench_device(
-    session: Session, device_name: str, *, timeout_s: float | None = None
-) -> Measured:
+def bench_device(session: Session, device_name: str, *, timeout_s: float | None = None) -> Measured:
     """Measures one device and writes its report; raises as `devices.bench.bench` does.
 
     A harness that failed does not raise: the report says it, and `Measured.failure()` too.

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", action="append", default=[], metavar="D",
-                        help="only this device; may repeat (default: all)")
+    parser.add_argument(
+        "--device",
+        action="append",
+        default=[],
+        metavar="D",
+        help="only this device; may repeat (default: all)",
+    )
 
 
 def run(arguments: argparse.Namespace, session: Session) -> Outcome:

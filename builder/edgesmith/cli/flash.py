@@ -25,15 +25,26 @@ class DeviceResult:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--device", action="append", default=[], metavar="D",
-        help="a device of the project; may repeat; 'all' names all")
+    add(
+        "--device",
+        action="append",
+        default=[],
+        metavar="D",
+        help="a device of the project; may repeat; 'all' names all",
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--rollback", action="store_true", help="go back to the release before")
     what.add_argument("--list", action="store_true", help="list what is installed")
-    add("--allow-downgrade", action="store_true",
-        help="install although the version is lower than the current one's")
-    add("--no-self-test", action="store_true",
-        help="switch without running the golden samples on the device")
+    add(
+        "--allow-downgrade",
+        action="store_true",
+        help="install although the version is lower than the current one's",
+    )
+    add(
+        "--no-self-test",
+        action="store_true",
+        help="switch without running the golden samples on the device",
+    )
 
 
 def run(arguments: argparse.Namespace, session: Session) -> Outcome:

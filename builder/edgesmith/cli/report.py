@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("reports", nargs="*", type=Path, metavar="REPORT",
-        help="report files (default: the project's newest)")
+    add(
+        "reports",
+        nargs="*",
+        type=Path,
+        metavar="REPORT",
+        help="report files (default: the project's newest)",
+    )
     add("-o", "--output", type=Path, metavar="FILE", help="write to FILE instead of stdout")
 
 

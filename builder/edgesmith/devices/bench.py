@@ -132,9 +132,7 @@ def _require_installed(release: Release, transport: Transport, deadline: Deadlin
     installer.verify(release.id, deadline)
 
 
-def _available(
-    settings: BenchSettings, release: Release, events: EventStream
-) -> BenchSettings:
+def _available(settings: BenchSettings, release: Release, events: EventStream) -> BenchSettings:
     """The settings with the variants that the bundle has; raises UsageError when it has none."""
     there = [str(v["name"]) for v in release.variants]
     variants = tuple(v for v in settings.variants if v in there)

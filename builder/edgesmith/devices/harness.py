@@ -174,8 +174,7 @@ def _failed_run(
 
 
 def _context(release: Release, death: Death, machine: str, started_at: str) -> dict[str, Any]:
-    unknown = ("id", "model", "cpu", "memory_bytes", "kernel", "libc", "governor",
-               "virtualization")
+    unknown = ("id", "model", "cpu", "memory_bytes", "kernel", "libc", "governor", "virtualization")
     return {
         "device": {
             **dict.fromkeys(unknown),

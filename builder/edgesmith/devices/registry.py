@@ -16,6 +16,4 @@ TRANSPORTS: dict[str, type[Transport]] = {"local": LocalTransport}
 
 def connect(device: Device, events: EventStream) -> Transport:
     """The transport of a device; nothing is sent yet. Raises UsageError for a bad root."""
-    return TRANSPORTS[device.transport](
-        device=device.name, root=str(device.root), events=events
-    )
+    return TRANSPORTS[device.transport](device=device.name, root=str(device.root), events=events)

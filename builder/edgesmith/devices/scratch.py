@@ -17,9 +17,7 @@ _REMOVE_TIMEOUT_S = 60.0
 
 
 @contextmanager
-def scratch_bundle(
-    release: Release, transport: Transport, deadline: Deadline
-) -> Iterator[str]:
+def scratch_bundle(release: Release, transport: Transport, deadline: Deadline) -> Iterator[str]:
     """The name of a folder with the installed release and the bundle's bench files.
 
     It is removed at the end, however that comes. The caller holds the device's lock, so any
@@ -60,9 +58,7 @@ def _copy_release(release: Release, name: str, transport: Transport, deadline: D
         )
 
 
-def _copy(
-    source: str, name: str, option: str, transport: Transport, deadline: Deadline
-) -> bool:
+def _copy(source: str, name: str, option: str, transport: Transport, deadline: Deadline) -> bool:
     command = RemoteCommand(
         argv=["cp", option, source, transport.path(name)],
         purpose=f"{transport.device}: copying the installed release",

@@ -107,9 +107,7 @@ _Judge = Callable[[RunView, str, float, Sequence[ComparisonView]], Gate]
 
 
 def _latency(percentile: str) -> _Judge:
-    def judge(
-        run: RunView, name: str, limit: float, comparisons: Sequence[ComparisonView]
-    ) -> Gate:
+    def judge(run: RunView, name: str, limit: float, comparisons: Sequence[ComparisonView]) -> Gate:
         found = run.percentiles.get(percentile, Measure(value=None, reason=run.error))
         measure = _scaled(found, 1 / _NS_PER_MS)
         if run.verdict in ("emulated", "failed"):
@@ -196,9 +194,17 @@ def _reason(
 
 def _not_measured(name: str, limit: float, variant: str) -> Gate:
     return Gate(
-        name=name, unit="", limit=limit, value=None, ci95=None, run="", variant=variant,
-        configuration="", outcome="undecided",
-        reason=f"{variant} was not measured; add it to bench.variants", note="",
+        name=name,
+        unit="",
+        limit=limit,
+        value=None,
+        ci95=None,
+        run="",
+        variant=variant,
+        configuration="",
+        outcome="undecided",
+        reason=f"{variant} was not measured; add it to bench.variants",
+        note="",
     )
 
 

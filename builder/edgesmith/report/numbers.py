@@ -87,7 +87,7 @@ def format_loss(metric: str, value: float, *, unit: bool = True) -> str:
 
 
 def format_interval(measure: Measure, form: Callable[[float], str]) -> str:
-    """" [low, high]" with a space before it, or nothing when there is no interval."""
+    """ " [low, high]" with a space before it, or nothing when there is no interval."""
     if measure.low is None or measure.high is None:
         return ""
     return f" [{form(measure.low)}, {form(measure.high)}]"

@@ -9,7 +9,11 @@ from typing import Any, Literal
 Colour = Literal["bold", "dim", "red", "green", "yellow"]
 
 _CODES: dict[Colour, str] = {
-    "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33",
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
 }
 _LONGEST_STRING = 400
 

@@ -86,13 +86,19 @@ def table_rows(runs: Sequence[RunView]) -> list[Row]:
 
 
 def _one_table(
-    rows: Sequence[Row], heads: Sequence[str], part: slice, label: int, *, stacked: bool,
+    rows: Sequence[Row],
+    heads: Sequence[str],
+    part: slice,
+    label: int,
+    *,
+    stacked: bool,
     style: Style,
 ) -> list[str]:
     shown_heads = heads[part]
     widths = [
-        _column_width([Row(title=r.title, cells=(r.cells[part][i],)) for r in rows], [head],
-                      stacked=stacked)
+        _column_width(
+            [Row(title=r.title, cells=(r.cells[part][i],)) for r in rows], [head], stacked=stacked
+        )
         for i, head in enumerate(shown_heads)
     ]
     painted_heads = [style.paint(head, "bold") for head in shown_heads]

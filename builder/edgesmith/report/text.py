@@ -86,9 +86,7 @@ def _tables(runs: Sequence[RunView], style: Style) -> list[list[str]]:
     return blocks
 
 
-def _section(
-    title: str, items: Sequence[str], style: Style, colour: Colour = "bold"
-) -> list[str]:
+def _section(title: str, items: Sequence[str], style: Style, colour: Colour = "bold") -> list[str]:
     if not items:
         return []
     lines = [style.paint(title, colour)]

@@ -126,8 +126,10 @@ def comparisons_of(report: Mapping[str, Any]) -> tuple[ComparisonView, ...]:
 
 def describe_configuration(run: RunView) -> str:
     """Such as "cpu, 1 thread, batch 4"."""
-    threads = "threads chosen by the runtime" if run.threads == 0 else (
-        f"{run.threads} thread{'' if run.threads == 1 else 's'}"
+    threads = (
+        "threads chosen by the runtime"
+        if run.threads == 0
+        else (f"{run.threads} thread{'' if run.threads == 1 else 's'}")
     )
     shapes = [f"{name} {size}" for name, size in sorted(run.shapes.items())]
     return ", ".join([run.provider, threads, *shapes])
