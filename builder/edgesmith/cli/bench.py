@@ -119,10 +119,12 @@ def _shown(session: Session, measured: Measured, *, require_valid: bool) -> Devi
 
 
 def _plan(session: Session, name: str) -> DeviceResult:
+    from edgesmith.devices.harness import run_count
+
     project = session.project()
     device = project.device(name)
     bench = device.bench
-    runs = len(bench.shapes) * len(bench.threads) * len(bench.variants)
+    runs = run_count(bench)
     text = (
         f"{name}: would measure {', '.join(bench.variants)}: {runs} runs, {bench.processes}"
         f" processes each, at least {bench.min_seconds:g} s in each process;"

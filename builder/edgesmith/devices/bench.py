@@ -182,7 +182,9 @@ def _measure(
         separate_stderr=False,
     )
     try:
-        done = transport.run(command, deadline=deadline, on_line=progress_to(transport.events))
+        done = transport.run(
+            command, deadline=deadline, on_line=progress_to(transport.events, settings)
+        )
     except HarnessError as error:
         # It did not start, or hung past the deadline: that, too, is a result to keep.
         return _Raw(report=dead(Death(message=error.what)), samples=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from edgesmith.project.settings import BenchSettings
 from edgesmith.report.plain import clean
 
 HARNESS = "bin/harness"
-_PROGRESS = re.compile(r"\b(\d{1,6})\s*(?:/|of)\s*(\d{1,6})\b")
+_PROCESS_STARTS = re.compile(r"harness: process \d+ of \d+: ")
 _FIXED_S = 600.0
 _PER_PROCESS_S = 300.0
 _PER_ITERATION_S = 5.0
@@ -56,22 +57,26 @@ def complete_shapes(settings: BenchSettings) -> tuple[dict[str, int], ...]:
     return tuple(dict(shape) for shape in dict.fromkeys(complete))
 
 
+def run_count(settings: BenchSettings) -> int:
+    """Every combination of shape, threads and variant is a run."""
+    return len(complete_shapes(settings)) * len(settings.threads) * len(settings.variants)
+
+
 def expected_limit_s(settings: BenchSettings) -> float:
     """Generous: a harness that takes longer hangs, it does not measure."""
-    runs = len(settings.shapes) * len(settings.threads) * len(settings.variants)
     one = max(_PER_PROCESS_S, 10 * settings.min_seconds, _PER_ITERATION_S * settings.min_iterations)
-    return _FIXED_S + runs * settings.processes * one
+    return _FIXED_S + run_count(settings) * settings.processes * one
 
 
-def progress_to(events: EventStream) -> Callable[[str], None]:
-    """Reads "3/6" or "3 of 6" out of the harness's lines."""
+def progress_to(events: EventStream, settings: BenchSettings) -> Callable[[str], None]:
+    """Counts the lines by which the harness tells that it starts a measuring process."""
+    total = run_count(settings) * settings.processes
+    started = itertools.count()
 
     def on_line(line: str) -> None:
-        found = _PROGRESS.search(clean(line))
-        if found:
-            done, total = int(found[1]), int(found[2])
-            if done <= total:
-                events.emit(Progress(stage="bench", done=done, total=total, unit="runs"))
+        if _PROCESS_STARTS.match(line):
+            done = min(next(started), total)
+            events.emit(Progress(stage="bench", done=done, total=total, unit="processes measured"))
 
     return on_line
 
