@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from edgesmith.data.stage import Reference, reference_stage, samples_stage
 from edgesmith.errors import UsageError
@@ -43,16 +43,14 @@ class Pipeline:
     project: Project
     context: Context
     dry_run: bool = False
-    _results: dict[str, StageResult[object]] = field(default_factory=dict)
+    _results: dict[str, StageResult[Any]] = field(default_factory=dict)
 
     def _once(self, stage: Stage[T]) -> StageResult[T]:
         name = f"{stage.name}/{stage.target or ''}"
         if name not in self._results:
-            self._results[name] = self._peek(stage) if self.dry_run else self._run(stage)
-        return self._results[name]  # type: ignore[return-value]
-
-    def _run(self, stage: Stage[T]) -> StageResult[T]:
-        return run_stage(stage, self.context)
+            done = self._peek(stage) if self.dry_run else run_stage(stage, self.context)
+            self._results[name] = done
+        return cast("StageResult[T]", self._results[name])
 
     def _peek(self, stage: Stage[T]) -> StageResult[T]:
         result = peek_stage(stage, self.context)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from edgesmith.cli.compile import describe
 from edgesmith.cli.session import Outcome, Session
 from edgesmith.cli.targets import add_target_option, run_stages
 
@@ -25,3 +24,15 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
         return {"bundles": records}, "\n".join(describe(one) for one in done)
 
     return run_stages(session, work)
+
+
+def describe(done: Any) -> str:
+    """Where a bundle lies, its id and its sizes."""
+    value = done.value
+    return (
+        f"{done.folder}\n"
+        f"  bundle {value.id[:16]}, {value.platform}, variants {', '.join(value.variants)}"
+        f" (default {value.default_variant})\n"
+        f"  release {value.release_bytes / 1e6:.1f} MB on the device, archive"
+        f" {value.archive} {value.archive_bytes / 1e6:.1f} MB"
+    )

@@ -38,6 +38,10 @@ VERBS = {
 }
 
 
+# Common options whose value is the next word.
+_OPTIONS_WITH_VALUE = ("-p", "--project", "--format")
+
+
 class Verb(Protocol):
     """What a verb's module defines."""
 
@@ -87,19 +91,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> Outcome:
-    verb = next((w for w in words if not w.startswith("-")), None)
-    parser = _top_parser()
-    if not words or words[0] in ("-h", "--help"):
-        return Outcome(data={"help": parser.format_help()}, text=parser.format_help().rstrip())
-    if words[0] == "--version":
+    if "--version" in words:
         return Outcome(data={"edgesmith": __version__}, text=f"edgesmith {__version__}")
-    if words[0] != verb:
+    parser = _top_parser()
+    place = _verb_place(words)
+    before = words[:place]
+    if not words or "-h" in before or "--help" in before:
+        return Outcome(data={"help": parser.format_help()}, text=parser.format_help().rstrip())
+    if place == len(words):
         raise parser.suggest(words[0])
+    verb = words[place]
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "see: edgesmith --help"
         raise UsageError(f"unknown command '{verb}'", where="edgesmith", hint=hint)
-    return _run_verb(verb, words[1:])
+    # Options that stand before the command mean the same after it.
+    return _run_verb(verb, [*before, *words[place + 1 :]])
+
+
+def _verb_place(words: list[str]) -> int:
+    """The index of the command: the first word that is no option and no option's value."""
+    place = 0
+    while place < len(words) and words[place].startswith("-"):
+        place += 2 if words[place] in _OPTIONS_WITH_VALUE else 1
+    return min(place, len(words))
 
 
 def _run_verb(name: str, words: list[str]) -> Outcome:
@@ -140,7 +155,8 @@ def _top_parser() -> _Parser:
         usage="edgesmith COMMAND [options]",
         description="A trained PyTorch or ONNX model becomes a tested INT8 C++ program on a"
         " device.",
-        epilog=f"commands:\n{listing}\n\nedgesmith COMMAND --help tells more.",
+        epilog="common options: -p/--project PATH, --format text|json, --dry-run, --offline, -v,"
+        f" -q, --no-color\n\ncommands:\n{listing}\n\nedgesmith COMMAND --help tells more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
@@ -172,7 +188,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _wants_json(words: Sequence[str]) -> bool:
-    pairs = zip(words, [*words[1:], ""], strict=True)
+    pairs = zip(words, [*words[1:], ""], strict=False)
     return any(w == "--format=json" or (w == "--format" and v == "json") for w, v in pairs)
 
 

@@ -21,26 +21,29 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
     if session.dry_run:
         text = f"{built.text}\nthen: flash and bench {', '.join(devices)}, report"
         return Outcome(data={"build": built.data, "devices": list(devices)}, text=text)
-    return flash_and_bench(session, devices, built)
-
-
-def flash_and_bench(session: Session, devices: tuple[str, ...], built: Outcome) -> Outcome:
-    """The second half: each device is installed and measured; one failure hides no other."""
-    arguments = argparse.Namespace(device=list(devices))
     session.events.info(built.text)
-    flashed = flash.run_devices(arguments, session)
+    flashed = flash.run_devices(argparse.Namespace(device=list(devices)), session)
     session.events.info(flashed.text)
-    reached = [d["device"] for d in flashed.data["devices"] if d["exit_code"] == 0]  # type: ignore[call-overload]
-    outcomes = [flashed]
-    text = ""
-    if reached:
-        measured = bench.run_devices(argparse.Namespace(device=reached), session)
-        outcomes.append(measured)
-        text = measured.text
-    codes = [o.exit_code for o in outcomes if o.exit_code]
-    data = {
-        "build": built.data,
-        "flash": flashed.data,
-        "bench": outcomes[-1].data if reached else None,
-    }
-    return Outcome(data=data, text=text, exit_code=min(codes, default=0))
+    return _measure(arguments, session, built, flashed)
+
+
+def _measure(
+    arguments: argparse.Namespace, session: Session, built: Outcome, flashed: Outcome
+) -> Outcome:
+    """Measures the devices that could be installed; one device's failure hides no other's."""
+    data = {"build": built.data, "flash": flashed.data, "bench": None}
+    reached = _reached(flashed)
+    if not reached:
+        return Outcome(data=data, text=flashed.text, exit_code=flashed.exit_code)
+    measured = bench.run_devices(
+        argparse.Namespace(**{**vars(arguments), "device": reached}), session
+    )
+    codes = [one.exit_code for one in (flashed, measured) if one.exit_code]
+    return Outcome(
+        data={**data, "bench": measured.data}, text=measured.text, exit_code=min(codes, default=0)
+    )
+
+
+def _reached(flashed: Outcome) -> list[str]:
+    devices = flashed.data["devices"] if isinstance(flashed.data, dict) else []
+    return [one["device"] for one in devices if one["exit_code"] == 0]

@@ -15,12 +15,16 @@ Array = np.ndarray[Any, Any]
 INPUTS, OUTPUTS, LABELS = "inputs/", "outputs/", "labels"
 
 
+def _open(path: Path) -> Any:
+    return safe_open(str(path), framework="numpy")
+
+
 class Samples:
     """A file of samples; arrays are read sample by sample."""
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file: Any = safe_open(str(path), framework="numpy")
+            self._file = _open(path)
             self._names = tuple(self._file.keys())
             self.metadata: dict[str, str] = dict(self._file.metadata() or {})
             self.count = int(self.metadata["count"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from edgesmith.errors import UsageError
 from edgesmith.platforms import Platform, load_platforms
@@ -19,6 +19,7 @@ from edgesmith.project.settings import (
 )
 
 ALL = "all"
+Toolchain = Literal["zig", "gcc"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Target:
     name: str
     platform: Platform
     cpu: str | None
-    toolchain: str
+    toolchain: Toolchain
     quantize: QuantizeSettings
     bench: BenchSettings
 
@@ -81,7 +82,7 @@ class Project:
             name=name,
             platform=platform,
             cpu=settings.cpu,
-            toolchain=settings.toolchain or platform.default_toolchain,
+            toolchain=settings.toolchain or cast(Toolchain, platform.default_toolchain),
             quantize=_overridden(self.settings.quantize, settings.quantize),
             bench=_overridden(self.settings.bench, settings.bench),
         )
