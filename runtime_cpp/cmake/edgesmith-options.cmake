@@ -1,0 +1,30 @@
+# How all C++ code of edgesmith is compiled: warnings, sanitizers, reproducible bytes.
+include_guard(GLOBAL)
+
+option(EDGESMITH_WERROR "Turn warnings into errors" OFF)
+option(EDGESMITH_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+# Relative to bin/: bundles keep the runtime library in lib/ whatever the host's own layout is.
+set(EDGESMITH_RUNTIME_LIBDIR "lib" CACHE STRING "Folder beside bin/ that holds libonnxruntime")
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+
+add_library(edgesmith-options INTERFACE)
+target_compile_features(edgesmith-options INTERFACE cxx_std_17)
+target_compile_options(edgesmith-options INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion
+  $<$<BOOL:${EDGESMITH_WERROR}>:-Werror>
+  -ffunction-sections -fdata-sections
+  "-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}=edgesmith"
+  "-ffile-prefix-map=${CMAKE_BINARY_DIR}=build")
+target_link_options(edgesmith-options INTERFACE LINKER:--gc-sections)
+if(EDGESMITH_SANITIZE)
+  target_compile_options(edgesmith-options INTERFACE
+    -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g)
+  target_link_options(edgesmith-options INTERFACE -fsanitize=address,undefined)
+endif()
+
+function(edgesmith_strip_release target)
+  target_link_options(${target} PRIVATE $<$<CONFIG:Release,MinSizeRel>:-s>)
+endfunction()

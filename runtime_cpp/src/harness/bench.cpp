@@ -1,0 +1,190 @@
+#include <algorithm>
+#include <optional>
+
+#include "bundle.hpp"
+#include "child.hpp"
+#include "commands.hpp"
+#include "compare.hpp"
+#include "edgesmith/clock.hpp"
+#include "edgesmith/samples.hpp"
+#include "output.hpp"
+#include "report_json.hpp"
+#include "run_report.hpp"
+
+namespace edgesmith::harness {
+namespace {
+
+using nlohmann::json;
+
+/// Every combination of variants, threads and shapes.
+std::vector<Run> plan_runs(const Workload& workload, const Options& options) {
+  std::vector<Shape> shapes = options.shapes;
+  if (shapes.empty()) shapes.emplace_back();
+  std::vector<Run> runs;
+  for (const Shape& shape : shapes) {
+    for (const Candidate& candidate : workload.candidates) {
+      std::vector<int> threads = options.threads;
+      if (threads.empty()) threads.push_back(candidate.variant.threads);
+      for (const int count : threads) {
+        RunSpec spec;
+        spec.variant = candidate.variant.name;
+        spec.model_path = candidate.model_path;
+        spec.samples_path = workload.samples_path;
+        spec.provider = options.provider.empty() ? candidate.variant.provider : options.provider;
+        spec.require_provider = options.require_provider;
+        spec.threads = count;
+        spec.shapes = shape;
+        spec.optimization_level = candidate.variant.optimization_level;
+        spec.config = candidate.variant.config;
+        spec.min_seconds = options.min_seconds;
+        spec.min_iterations = options.min_iterations;
+        spec.profile = options.profile;
+        spec.outputs_path = options.outputs_path;
+        runs.push_back({std::move(spec), &candidate, {}});
+      }
+    }
+  }
+  return runs;
+}
+
+/// Runs all processes of all runs, each next round in reverse order (ABBA), so that a drift of the
+/// machine falls on all runs alike. \return false if a signal ended the work.
+bool measure_all(const ChildRunner& runner, int processes, std::vector<Run>& runs) {
+  for (int process = 0; process < processes; ++process) {
+    for (std::size_t position = 0; position < runs.size(); ++position) {
+      Run& run = runs[process % 2 == 0 ? position : runs.size() - 1 - position];
+      RunSpec spec = run.spec;
+      spec.accuracy = process == 0;
+      spec.profile = spec.profile && spec.accuracy;
+      say("harness: process " + std::to_string(process + 1) + " of " + std::to_string(processes) +
+          ": " + run_key(spec));
+      run.processes.push_back(runner.run(spec));
+      const ChildOutcome& outcome = run.processes.back();
+      if (!outcome.error.is_null()) {
+        say("harness: failed: " + outcome.error["message"].get<std::string>());
+      }
+      if (outcome.interrupted) return false;
+    }
+  }
+  return true;
+}
+
+Status write_latencies(const std::string& path, const std::vector<Run>& runs) {
+  std::vector<TensorToWrite> tensors;
+  for (std::size_t r = 0; r < runs.size(); ++r) {
+    for (std::size_t p = 0; p < runs[r].processes.size(); ++p) {
+      const std::vector<std::int64_t>& latencies = runs[r].processes[p].latencies;
+      if (latencies.empty()) continue;
+      tensors.push_back({samples_tensor(r, p),
+                         DataType::kInt64,
+                         {static_cast<std::int64_t>(latencies.size())},
+                         latencies.data()});
+    }
+  }
+  return write_safetensors(path, tensors, {{"format", "edgesmith-latencies"},
+                                           {"schema_version", "1.0"}});
+}
+
+/// The smallest code among the runs' errors; an interruption comes first.
+int code_of_runs(const json& runs) {
+  int code = 0;
+  for (const json& run : runs) {
+    if (!run["error"].is_object()) continue;
+    const int found = run["error"]["code"].get<int>();
+    if (found == static_cast<int>(ErrorCode::kInterrupted)) return found;
+    code = code == 0 ? found : std::min(code, found);
+  }
+  return code;
+}
+
+class Bench {
+ public:
+  explicit Bench(const Options& options) : options_(options) {
+    report_ = {{"schema_version", "1.0"},
+               {"kind", "edgesmith-report"},
+               {"context", machine_context(options, utc_timestamp())},
+               {"runs", json::array()},
+               {"comparisons", json::array()},
+               {"error", nullptr},
+               {"exit_code", 0}};
+    report_["context"]["bundle"] = unknown_bundle_json("no bundle was read");
+    report_["context"]["metrics"] = json::array();
+  }
+
+  json run() {
+    if (Status status = prepare(); !status) return fail("manifest", status.error());
+    Result<ChildRunner> runner = ChildRunner::create(options_.emulated);
+    if (!runner) return fail("child", runner.error());
+    measure_all(*runner, options_.processes, runs_);
+    RunReportContext context;
+    if (!options_.samples_out_path.empty()) {
+      Status status = write_latencies(options_.samples_out_path, runs_);
+      context.samples_written = static_cast<bool>(status);
+      if (!status) fail("output", status.error());
+    }
+    context.emulated = options_.emulated;
+    context.cores = report_["context"]["device"]["cores"].get<unsigned>();
+    context.processes_requested = options_.processes;
+    add_runs(context);
+    const int code = code_of_runs(report_["runs"]);
+    if (code != 0) report_["exit_code"] = code;
+    report_["context"]["finished_at"] = utc_timestamp();
+    return std::move(report_);
+  }
+
+ private:
+  Status prepare() {
+    Result<Bundle> bundle = open_bundle(options_);
+    if (!bundle) {
+      report_["context"]["bundle"] = unknown_bundle_json(bundle.error().message);
+      return bundle.error();
+    }
+    report_["context"]["bundle"] = bundle_json(*bundle, {});
+    Result<Workload> workload =
+        open_workload(*bundle, options_, options_.variants,
+                      {"bench/samples.safetensors", "golden/samples.safetensors"});
+    if (!workload) return workload.error();
+    workload_ = std::move(*workload);
+    report_["context"]["bundle"] = bundle_json(*bundle, workload_.candidates);
+    report_["context"]["metrics"] = workload_.metrics;
+    runs_ = plan_runs(workload_, options_);
+    if (runs_.size() > 1 && !options_.outputs_path.empty()) {
+      return Error{ErrorCode::kUsage, "--outputs needs a single run: name one --variant, one of "
+                                      "--threads and one --shape"};
+    }
+    return Done{};
+  }
+
+  void add_runs(const RunReportContext& context) {
+    std::vector<RunSummary> summaries;
+    for (std::size_t i = 0; i < runs_.size(); ++i) {
+      RunReport report = report_run(runs_[i], i, context);
+      report_["runs"].push_back(std::move(report.document));
+      summaries.push_back(std::move(report.summary));
+    }
+    report_["comparisons"] = compare_runs(runs_, summaries, workload_.metrics.front());
+  }
+
+  json fail(const std::string& stage, const Error& error) {
+    say("harness: " + error.message);
+    report_["error"] = error_json(stage, error);
+    report_["exit_code"] = exit_code(error);
+    report_["context"]["finished_at"] = utc_timestamp();
+    return report_;
+  }
+
+  const Options& options_;
+  json report_;
+  Workload workload_;
+  std::vector<Run> runs_;
+};
+
+}  // namespace
+
+int bench_command(const Options& options) {
+  json report = Bench(options).run();
+  const std::string table = options.json_path.empty() ? report_table(report) : "";
+  return deliver(options, std::move(report), table);
+}
+
+}  // namespace edgesmith::harness

@@ -1,0 +1,180 @@
+#include "bundle.hpp"
+
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "digest.hpp"
+#include "file.hpp"
+
+namespace edgesmith::harness {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr std::uint64_t kManifestLimitBytes = std::uint64_t{16} << 20;
+
+bool is_file(const std::string& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error);
+}
+
+Status check_file(const Bundle& bundle, const std::string& relative, FileDigest& digest) {
+  const std::string path = bundle.root + "/" + relative;
+  const ManifestFile* listed = bundle.manifest.find_file(relative);
+  if (listed == nullptr) {
+    return Error{ErrorCode::kIntegrity, "the manifest does not list " + relative};
+  }
+  Result<FileDigest> found = digest_file(path);
+  if (!found) return Error{ErrorCode::kIntegrity, found.error().message};
+  if (found->bytes != listed->bytes || found->sha256 != listed->sha256) {
+    return Error{ErrorCode::kIntegrity,
+                 path + " is not the file that the manifest lists; install the bundle again"};
+  }
+  digest = *found;
+  return Done{};
+}
+
+Result<Candidate> bundle_candidate(const Bundle& bundle, const Variant& variant) {
+  FileDigest digest;
+  if (Status status = check_file(bundle, variant.path, digest); !status) return status.error();
+  return Candidate{variant, bundle.root + "/" + variant.path, digest.sha256, digest.bytes};
+}
+
+Result<Workload> loose_workload(const Bundle& bundle, const Options& options) {
+  Result<FileDigest> digest = digest_file(options.model_path);
+  if (!digest) return digest.error();
+  Workload workload;
+  workload.candidates.push_back(
+      {bundle.manifest.variants.front(), options.model_path, digest->sha256, digest->bytes});
+  workload.samples_path = options.samples_path;
+  workload.metrics = bundle.manifest.metrics;
+  return workload;
+}
+
+Error unknown_variant(const Manifest& manifest, const std::string& name) {
+  std::string list;
+  for (const Variant& variant : manifest.variants) list += (list.empty() ? "" : ", ") + variant.name;
+  return {ErrorCode::kUsage, "the bundle has no variant '" + name + "'; it has " + list};
+}
+
+Result<std::vector<Candidate>> choose(const Bundle& bundle, const std::vector<std::string>& names) {
+  std::vector<Candidate> chosen;
+  for (const std::string& name : names) {
+    const Variant* variant = bundle.manifest.find_variant(name);
+    if (variant == nullptr) return unknown_variant(bundle.manifest, name);
+    Result<Candidate> candidate = bundle_candidate(bundle, *variant);
+    if (!candidate) return candidate.error();
+    chosen.push_back(std::move(*candidate));
+  }
+  if (!names.empty()) return chosen;
+  for (const Variant& variant : bundle.manifest.variants) {
+    if (!is_file(bundle.root + "/" + variant.path)) continue;
+    Result<Candidate> candidate = bundle_candidate(bundle, variant);
+    if (!candidate) return candidate.error();
+    chosen.push_back(std::move(*candidate));
+  }
+  if (chosen.empty()) {
+    return Error{ErrorCode::kIntegrity, "no model of the bundle is there below " + bundle.root};
+  }
+  return chosen;
+}
+
+Result<std::string> find_samples(const Bundle& bundle, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (!is_file(bundle.root + "/" + name)) continue;
+    FileDigest digest;
+    if (Status status = check_file(bundle, name, digest); !status) return status.error();
+    return bundle.root + "/" + name;
+  }
+  return Error{ErrorCode::kIntegrity, "the bundle below " + bundle.root + " holds no samples"};
+}
+
+}  // namespace
+
+Result<Bundle> open_bundle(const Options& options) {
+  Bundle bundle;
+  if (!options.model_path.empty()) {
+    Variant variant;
+    variant.name = fs::path(options.model_path).stem().string();
+    bundle.manifest.model_name = variant.name;
+    bundle.manifest.variants = {variant};
+    bundle.manifest.metrics = {"top1"};
+    return bundle;
+  }
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (error) return Error{ErrorCode::kFileSystem, "cannot find this program: " + error.message()};
+  bundle.root = program.parent_path().parent_path().string();
+  const Result<std::string> text = read_file(bundle.root + "/manifest.json", kManifestLimitBytes);
+  if (!text) {
+    return Error{ErrorCode::kIntegrity,
+                 text.error().message + "; outside a bundle use --model and --samples"};
+  }
+  Result<Manifest> manifest = parse_manifest(*text);
+  if (!manifest) return manifest.error();
+  bundle.manifest = std::move(*manifest);
+  bundle.manifest.id = sha256_hex(*text);
+  if (bundle.manifest.metrics.empty()) bundle.manifest.metrics = {"top1"};
+  return bundle;
+}
+
+Result<Workload> open_workload(const Bundle& bundle, const Options& options,
+                               const std::vector<std::string>& names,
+                               const std::vector<std::string>& samples_names) {
+  if (bundle.root.empty()) return loose_workload(bundle, options);
+  Workload workload;
+  workload.metrics = bundle.manifest.metrics;
+  Result<std::vector<Candidate>> chosen = choose(bundle, names);
+  if (!chosen) return chosen.error();
+  workload.candidates = std::move(*chosen);
+  workload.samples_path = options.samples_path;
+  if (!workload.samples_path.empty()) return workload;
+  Result<std::string> samples = find_samples(bundle, samples_names);
+  if (!samples) return samples.error();
+  workload.samples_path = std::move(*samples);
+  return workload;
+}
+
+json bundle_json(const Bundle& bundle, const std::vector<Candidate>& loose) {
+  const Manifest& manifest = bundle.manifest;
+  json result = {{"model", manifest.model_name}, {"variants", json::array()}};
+  if (bundle.root.empty()) {
+    for (const char* key : {"id", "version", "target"}) {
+      result[key] = nullptr;
+      result["reasons"][key] = "a loose model file, not a bundle";
+    }
+    for (const Candidate& candidate : loose) {
+      result["variants"].push_back({{"name", candidate.variant.name},
+                                    {"sha256", candidate.sha256},
+                                    {"bytes", candidate.bytes}});
+    }
+    return result;
+  }
+  result["id"] = manifest.id;
+  result["version"] = manifest.model_version;
+  result["target"] = manifest.target;
+  result["platform"] = manifest.platform;
+  result["sequence"] = manifest.sequence;
+  for (const Variant& variant : manifest.variants) {
+    const ManifestFile* file = manifest.find_file(variant.path);
+    result["variants"].push_back({{"name", variant.name},
+                                  {"sha256", file == nullptr ? json(nullptr) : json(file->sha256)},
+                                  {"bytes", file == nullptr ? json(nullptr) : json(file->bytes)},
+                                  {"precision", variant.precision},
+                                  {"encoding", variant.encoding}});
+  }
+  return result;
+}
+
+json unknown_bundle_json(const std::string& reason) {
+  return {{"id", nullptr},
+          {"model", ""},
+          {"version", nullptr},
+          {"target", nullptr},
+          {"variants", json::array()},
+          {"reasons", {{"id", reason}, {"version", reason}, {"target", reason}}}};
+}
+
+}  // namespace edgesmith::harness

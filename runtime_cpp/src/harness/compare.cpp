@@ -1,0 +1,95 @@
+#include "compare.hpp"
+
+#include <cstdio>
+
+#include "accuracy_report.hpp"
+#include "report_json.hpp"
+
+namespace edgesmith::harness {
+namespace {
+
+using nlohmann::json;
+
+std::string rounded(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.3g", value);
+  return text;
+}
+
+std::string speed_words(const RunSummary& baseline, const RunSummary& candidate,
+                        const Measured& speedup) {
+  const std::string names = candidate.variant + " against " + baseline.variant + ": ";
+  if (!speedup.value) return names + "no speed can be given (" + speedup.reason + ")";
+  if (speedup.ci95 && speedup.ci95->low <= 1 && speedup.ci95->high >= 1) {
+    return names + "no difference in speed can be shown";
+  }
+  return names + rounded(*speedup.value) + " times the speed";
+}
+
+std::string loss_words(const std::string& metric, const Measured& loss) {
+  if (!loss.value) return "loss in " + metric + " is not known (" + loss.reason + ")";
+  if (!loss.ci95) return "loss in " + metric + ": " + rounded(*loss.value);
+  if (loss.ci95->low > 0) return metric + " is worse by " + rounded(*loss.value);
+  if (loss.ci95->high < 0) return metric + " is better by " + rounded(-*loss.value);
+  return "no loss in " + metric + " can be shown, at most " + rounded(loss.ci95->high);
+}
+
+Measured speedup_of(const RunSummary& baseline, const RunSummary& candidate) {
+  for (const RunSummary* run : {&baseline, &candidate}) {
+    if (run->verdict == "failed") return {{}, {}, run->variant + " failed"};
+    if (run->verdict == "emulated") return {{}, {}, "times in an emulator mean nothing"};
+  }
+  return median_ratio(baseline.steady, candidate.steady);
+}
+
+json compare_pair(const RunSummary& baseline, const RunSummary& candidate,
+                  const std::string& metric) {
+  const Measured speedup = speedup_of(baseline, candidate);
+  PairedLoss loss;
+  if (baseline.verdict == "failed" || candidate.verdict == "failed") {
+    loss.loss.reason = (baseline.verdict == "failed" ? baseline : candidate).variant + " failed";
+  } else {
+    loss = accuracy_loss(metric, baseline.evaluation, candidate.evaluation);
+  }
+  json loss_entry = measured_json(loss.loss);
+  loss_entry["metric"] = metric;
+  if (loss.mcnemar_p) loss_entry["mcnemar_p"] = *loss.mcnemar_p;
+  json result = {{"baseline", baseline.key},
+                 {"candidate", candidate.key},
+                 {"speedup", measured_json(speedup)},
+                 {"accuracy_loss", std::move(loss_entry)},
+                 {"size_ratio", nullptr},
+                 {"advice", speed_words(baseline, candidate, speedup) + "; " +
+                                loss_words(metric, loss.loss)}};
+  if (baseline.model_bytes > 0) {
+    result["size_ratio"] =
+        static_cast<double>(candidate.model_bytes) / static_cast<double>(baseline.model_bytes);
+  }
+  return result;
+}
+
+bool same_conditions(const RunSpec& a, const RunSpec& b) {
+  return a.provider == b.provider && a.threads == b.threads && a.shapes == b.shapes;
+}
+
+}  // namespace
+
+json compare_runs(const std::vector<Run>& runs, const std::vector<RunSummary>& summaries,
+                  const std::string& metric) {
+  json list = json::array();
+  if (runs.empty()) return list;
+  std::string baseline = runs.front().spec.variant;
+  for (const Run& run : runs) {
+    if (run.spec.variant == "fp32") baseline = run.spec.variant;
+  }
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i].spec.variant != baseline) continue;
+    for (std::size_t j = 0; j < runs.size(); ++j) {
+      if (runs[j].spec.variant == baseline || !same_conditions(runs[i].spec, runs[j].spec)) continue;
+      list.push_back(compare_pair(summaries[i], summaries[j], metric));
+    }
+  }
+  return list;
+}
+
+}  // namespace edgesmith::harness

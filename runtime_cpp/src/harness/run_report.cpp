@@ -1,0 +1,129 @@
+#include "run_report.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "accuracy_report.hpp"
+#include "report_json.hpp"
+#include "verdict.hpp"
+
+namespace edgesmith::harness {
+namespace {
+
+using nlohmann::json;
+
+json process_json(const ChildOutcome& outcome, std::size_t run, std::size_t index,
+                  const RunReportContext& context) {
+  json process = {{"index", index},       {"load_ns", nullptr}, {"first_inference_ns", nullptr},
+                  {"warmup", nullptr},    {"latency", nullptr}, {"memory", nullptr},
+                  {"samples_ref", nullptr}, {"environment", nullptr}, {"error", outcome.error}};
+  if (!outcome.error.is_null()) return process;
+  process.update(outcome.document["process"]);
+  process["environment"]["during"] = outcome.during;
+  if (context.samples_written) process["samples_ref"] = samples_tensor(run, index);
+  return process;
+}
+
+std::vector<std::int64_t> steady_part(const ChildOutcome& outcome) {
+  const auto warmup = outcome.document["process"]["warmup"]["iterations"].get<std::size_t>();
+  const auto start = std::min(warmup, outcome.latencies.size());
+  return {outcome.latencies.begin() + static_cast<std::ptrdiff_t>(start), outcome.latencies.end()};
+}
+
+json process_latency_json(const std::vector<std::int64_t>& steady) {
+  if (steady.empty()) return nullptr;
+  double sum = 0;
+  for (const std::int64_t value : steady) sum += static_cast<double>(value);
+  return {{"count", steady.size()},
+          {"median", median({steady.begin(), steady.end()})},
+          {"mean", sum / static_cast<double>(steady.size())}};
+}
+
+json requested_json(const RunSpec& spec, const RunReportContext& context) {
+  return {{"variant", spec.variant},
+          {"provider", spec.provider},
+          {"threads", spec.threads},
+          {"shapes", spec.shapes},
+          {"scenario", "single-stream"},
+          {"require_provider", spec.require_provider},
+          {"min_seconds", spec.min_seconds},
+          {"min_iterations", spec.min_iterations},
+          {"processes", context.processes_requested}};
+}
+
+/// The first error of a run; also when a process is missing because the work was interrupted.
+json first_error(const Run& run, const RunReportContext& context) {
+  for (const ChildOutcome& outcome : run.processes) {
+    if (!outcome.error.is_null()) return outcome.error;
+  }
+  if (run.processes.size() == static_cast<std::size_t>(context.processes_requested)) return nullptr;
+  return error_json("interrupted", {ErrorCode::kInterrupted, "a signal ended the work before this"});
+}
+
+void fill_measurements(const Run& run, const RunReportContext& context, RunReport& report) {
+  json& document = report.document;
+  RunSummary& summary = report.summary;
+  const json& first = run.processes.front().document;
+  document["effective"] = first["effective"];
+  document["profile"] = first.value("profile", json(nullptr));
+  summary.evaluation = evaluation_from_json(first["evaluation"]);
+  document["accuracy"] = accuracy_json(summary.evaluation);
+  document["reference"] = reference_json(summary.evaluation);
+  std::vector<std::int64_t> pooled;
+  for (const auto& steady : summary.steady) pooled.insert(pooled.end(), steady.begin(), steady.end());
+  std::sort(pooled.begin(), pooled.end());
+  const LatencySummary latency = summarize_latencies(pooled);
+  if (context.emulated) {
+    document["reasons"]["latency"] = "times in an emulator mean nothing";
+    document["reasons"]["throughput_per_s"] = "times in an emulator mean nothing";
+  } else {
+    document["latency"] = latency_json(latency);
+    const double batch = first["effective"]["batch"].get<double>();
+    document["throughput_per_s"] = latency.mean > 0 ? json(1e9 * batch / latency.mean) : nullptr;
+  }
+  const Verdict verdict =
+      judge({document, pooled, summary.steady, context.cores, context.emulated});
+  document["verdict"] = verdict.name;
+  document["conditions"] = verdict.conditions;
+}
+
+}  // namespace
+
+std::string samples_tensor(std::size_t run, std::size_t process) {
+  return "latency_ns/" + std::to_string(run) + "/" + std::to_string(process);
+}
+
+RunReport report_run(const Run& run, std::size_t index, const RunReportContext& context) {
+  RunReport report;
+  json& document = report.document;
+  document = {{"key", run_key(run.spec)},
+              {"requested", requested_json(run.spec, context)},
+              {"effective", nullptr},
+              {"processes", json::array()},
+              {"latency", nullptr},
+              {"throughput_per_s", nullptr},
+              {"accuracy", nullptr},
+              {"reference", nullptr},
+              {"profile", nullptr},
+              {"verdict", "failed"},
+              {"conditions", json::array()},
+              {"error", first_error(run, context)},
+              {"reasons", json::object()}};
+  report.summary.key = run_key(run.spec);
+  report.summary.variant = run.spec.variant;
+  report.summary.model_bytes = run.candidate->bytes;
+  for (std::size_t p = 0; p < run.processes.size(); ++p) {
+    const ChildOutcome& outcome = run.processes[p];
+    json process = process_json(outcome, index, p, context);
+    if (outcome.error.is_null()) {
+      report.summary.steady.push_back(steady_part(outcome));
+      process["latency"] = process_latency_json(report.summary.steady.back());
+    }
+    document["processes"].push_back(std::move(process));
+  }
+  if (document["error"].is_null()) fill_measurements(run, context, report);
+  report.summary.verdict = document["verdict"].get<std::string>();
+  return report;
+}
+
+}  // namespace edgesmith::harness

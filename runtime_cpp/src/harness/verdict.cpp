@@ -1,0 +1,161 @@
+#include "verdict.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "edgesmith/statistics.hpp"
+
+namespace edgesmith::harness {
+namespace {
+
+using nlohmann::json;
+
+// Medians of identical processes differ by a few percent from memory layout alone.
+constexpr double kProcessSpread = 0.10;
+constexpr double kInterquartileShare = 0.20;
+constexpr double kStealShare = 0.01;
+
+struct Condition {
+  std::string name;
+  std::optional<bool> passed;
+  std::string advice;
+};
+
+Condition frequency_controlled(const json& processes) {
+  Condition condition{"frequency_controlled", true, ""};
+  for (const json& process : processes) {
+    const json& governor = process["environment"]["before"]["governor"];
+    if (governor.is_null()) {
+      return {condition.name, std::nullopt,
+              "the governor cannot be read here; compare only runs of this machine that were taken "
+              "close together"};
+    }
+    if (governor != "performance") {
+      condition.passed = false;
+      condition.advice = "set the CPU frequency governor to performance for the measurement";
+    }
+  }
+  return condition;
+}
+
+Condition not_throttled(const json& processes) {
+  for (const json& process : processes) {
+    const json& before = process["environment"]["before"]["throttle_count"];
+    const json& after = process["environment"]["after"]["throttle_count"];
+    if (before.is_null() || after.is_null()) {
+      return {"not_throttled", std::nullopt, "no throttle counter can be read here"};
+    }
+    if (after > before) {
+      return {"not_throttled", false, "the CPU was throttled by heat: cool it, or pause between runs"};
+    }
+  }
+  return {"not_throttled", true, ""};
+}
+
+Condition low_load(const Evidence& evidence) {
+  const json& load = evidence.run["processes"][0]["environment"]["before"]["load_average_1m"];
+  if (load.is_null()) return {"low_load", std::nullopt, "the load cannot be read here"};
+  // Earlier processes of the same bench leave their own threads in the average.
+  const double own = std::max(1.0, evidence.run["requested"]["threads"].get<double>());
+  const double limit = own + std::max(0.5, 0.25 * evidence.cores);
+  if (load.get<double>() <= limit) return {"low_load", true, ""};
+  return {"low_load", false, "other work was running: stop it and measure again"};
+}
+
+Condition low_steal(const json& processes) {
+  std::optional<double> largest;
+  for (const json& process : processes) {
+    const json& during = process["environment"]["during"];
+    if (during.is_null() || during["steal_share"].is_null()) continue;
+    largest = std::max(largest.value_or(0.0), during["steal_share"].get<double>());
+  }
+  if (!largest) return {"low_steal", std::nullopt, "the time stolen by a hypervisor is not known"};
+  if (*largest <= kStealShare) return {"low_steal", true, ""};
+  return {"low_steal", false, "the hypervisor gave CPU time to others: measure on a quieter host"};
+}
+
+Condition processes_agree(const std::vector<std::vector<std::int64_t>>& steady) {
+  if (steady.size() < 2) {
+    return {"processes_agree", std::nullopt, "measure in several processes (--processes 3)"};
+  }
+  std::vector<double> medians;
+  for (const auto& process : steady) medians.push_back(median({process.begin(), process.end()}));
+  const auto [least, most] = std::minmax_element(medians.begin(), medians.end());
+  if (*most <= *least * (1 + kProcessSpread)) return {"processes_agree", true, ""};
+  return {"processes_agree", false,
+          "the medians of the processes differ by more than 10 %: measure in more processes, on a "
+          "quieter machine"};
+}
+
+Condition low_spread(const std::vector<std::int64_t>& pooled) {
+  const auto at = [&](double share) {
+    const auto position = share * static_cast<double>(pooled.size() - 1);
+    return static_cast<double>(pooled[static_cast<std::size_t>(position)]);
+  };
+  if (at(0.75) - at(0.25) <= kInterquartileShare * at(0.5)) return {"low_spread", true, ""};
+  return {"low_spread", false,
+          "half of the latencies spread over more than 20 % of the median: stop other work, pin the "
+          "frequency"};
+}
+
+Condition steady_state(const json& processes) {
+  for (const json& process : processes) {
+    if (process["warmup"]["kind"] != "no-steady-state") continue;
+    return {"steady_state", false, "a process never became steady: measure longer (--min-seconds)"};
+  }
+  return {"steady_state", true, ""};
+}
+
+Condition enough_samples(std::size_t count) {
+  const std::uint64_t needed = samples_needed(0.99);
+  if (count >= needed) return {"enough_samples", true, ""};
+  return {"enough_samples", false,
+          "p99 needs " + std::to_string(needed) + " samples, there are " + std::to_string(count) +
+              ": raise --min-iterations or --processes"};
+}
+
+Condition provider_effective(const json& run) {
+  if (run["effective"]["provider"] == run["requested"]["provider"]) {
+    return {"provider_effective", true, ""};
+  }
+  return {"provider_effective", false,
+          "the requested provider is not in this runtime: the CPU was measured instead"};
+}
+
+bool failed(const std::vector<Condition>& conditions, const std::string& name) {
+  return std::any_of(conditions.begin(), conditions.end(), [&](const Condition& condition) {
+    return condition.name == name && condition.passed == false;
+  });
+}
+
+std::string verdict_name(const std::vector<Condition>& conditions, bool emulated) {
+  if (emulated) return "emulated";
+  if (failed(conditions, "not_throttled")) return "throttled";
+  for (const char* name :
+       {"low_load", "low_steal", "processes_agree", "low_spread", "steady_state"}) {
+    if (failed(conditions, name)) return "noisy";
+  }
+  return conditions.front().passed == true ? "valid" : "uncontrolled";
+}
+
+}  // namespace
+
+Verdict judge(const Evidence& evidence) {
+  const json& processes = evidence.run["processes"];
+  const std::vector<Condition> conditions{
+      frequency_controlled(processes),   not_throttled(processes),
+      low_load(evidence),                low_steal(processes),
+      processes_agree(evidence.steady),  low_spread(evidence.pooled),
+      steady_state(processes),           enough_samples(evidence.pooled.size()),
+      provider_effective(evidence.run)};
+  json list = json::array();
+  for (const Condition& condition : conditions) {
+    list.push_back({{"name", condition.name},
+                    {"passed", condition.passed ? json(*condition.passed) : json(nullptr)},
+                    {"advice", condition.advice}});
+  }
+  return {verdict_name(conditions, evidence.emulated), std::move(list)};
+}
+
+}  // namespace edgesmith::harness
