@@ -42,7 +42,7 @@ check-slow: test
 	pytest -m slow
 
 bench: venv-test
-	@for program in benchmarks/bench_*.py; do echo "== $$program"; python $$program; done
+	@for program in benchmarks/bench_*.py; do echo "== $$program"; (cd benchmarks && python $$(basename $$program)) || exit 1; done
 
 docs: venv-test
 	python -m edgesmith.project.reference .
