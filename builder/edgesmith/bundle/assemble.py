@@ -1,0 +1,241 @@
+"""Makes a bundle from an installed tree; one that fails its own checks never appears."""
+
+from __future__ import annotations
+
+import json
+import platform as host
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgesmith.bundle.archive import write_archive
+from edgesmith.bundle.elf import Requirements, is_elf, requirements
+from edgesmith.bundle.manifest import (
+    MANIFEST,
+    RELEASE_ROLES,
+    SCHEMA_VERSION,
+    Manifest,
+    ManifestFile,
+    Role,
+    archive_name,
+)
+from edgesmith.bundle.verify import verify_bundle
+from edgesmith.compile.stage import StagedTree
+from edgesmith.errors import HarnessError, ToolchainError
+from edgesmith.events import EventStream
+from edgesmith.files import copy_file, host_file_errors
+from edgesmith.generate.context import variant_path
+from edgesmith.hashing import sha256_file
+from edgesmith.platforms import Platform
+from edgesmith.process import Command, run
+from edgesmith.values import Bundle, Variant
+
+_ROLE_OF_FOLDER: dict[str, Role] = {
+    "bin": "app",
+    "lib": "runtime",
+    "model": "model",
+    "golden": "golden",
+    "bench": "bench",
+    "licenses": "licence",
+}
+_HOST_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
+_SELF_TEST_TIMEOUT_S = 600.0
+# MAJOR.MINOR.PATCH has at most five digits each, so that the number stays below 2^53.
+_SEQUENCE_STEP = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleRequest:
+    """What a manifest says besides the files.
+
+    `onnx_sha256` holds the model's hash after each step (such as exported, simplified) and of
+    each variant; `quantization` is a summary in JSON types.
+    """
+
+    model_name: str
+    model_version: str
+    target: str
+    platform: Platform
+    toolchain: str
+    variants: tuple[Variant, ...]
+    default_variant: str
+    metrics: tuple[str, ...]
+    edgesmith_version: str
+    source_sha256: str
+    onnx_sha256: Mapping[str, str]
+    quantization: Mapping[str, Any] = field(default_factory=dict)
+
+
+def assemble_bundle(
+    folder: Path, staged: StagedTree, request: BundleRequest, *, events: EventStream
+) -> Bundle:
+    """Fills the empty `folder` with the bundle and its archive, after checking both ways.
+
+    On a host of the bundle's own architecture the harness verifies the golden samples. Raises
+    ToolchainError (wrong architecture, glibc above the floor), IntegrityError, HarnessError
+    (self-test), HostFileError.
+    """
+    with host_file_errors(folder):
+        files = _copy_files(staged.root, folder)
+        needs = _requirements(folder, files, request)
+        content = _content(files, needs, staged, request)
+        text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False)
+        (folder / MANIFEST).write_text(text + "\n")
+        (folder / MANIFEST).chmod(0o644)
+    manifest = verify_bundle(folder)
+    _self_test(folder, request.platform, events)
+    return _bundle(folder, manifest, request)
+
+
+def sequence_of(version: str) -> int:
+    """The number that must not fall from release to release, from MAJOR.MINOR.PATCH."""
+    major, minor, patch = map(int, re.split(r"[-+]", version)[0].split("."))
+    return (major * _SEQUENCE_STEP + minor) * _SEQUENCE_STEP + patch
+
+
+def _copy_files(root: Path, folder: Path) -> tuple[ManifestFile, ...]:
+    found = []
+    for path in sorted(p for p in root.rglob("*") if p.is_file() or p.is_symlink()):
+        relative = path.relative_to(root).as_posix()
+        role = _ROLE_OF_FOLDER.get(relative.split("/")[0])
+        if role is None or path.is_symlink():
+            raise ToolchainError(
+                f"the installation left something that no bundle holds: {relative}",
+                where=str(root),
+                hint="install only into bin, lib, model, golden, bench and licenses, no links",
+            )
+        mode = 0o755 if role == "app" else 0o644
+        copy_file(path, folder / relative, mode=mode)
+        found.append(
+            ManifestFile(
+                path=relative,
+                bytes=path.stat().st_size,
+                sha256=sha256_file(folder / relative),
+                mode=f"{mode:04o}",
+                role=role,
+            )
+        )
+    return tuple(found)
+
+
+def _requirements(
+    folder: Path, files: tuple[ManifestFile, ...], request: BundleRequest
+) -> Requirements:
+    paths = [folder / file.path for file in files if file.role in ("app", "runtime")]
+    scripts = [path.name for path in paths if not is_elf(path)]
+    if scripts:
+        raise ToolchainError(
+            f"not a program or library: {', '.join(scripts)}",
+            where=str(folder),
+            hint="compile anew: edgesmith compile",
+        )
+    needs = requirements(paths, platform=request.platform.elf)
+    floor = tuple(map(int, request.platform.zig.glibc_floor.split(".")))
+    if request.toolchain == "zig" and needs.versions.get("GLIBC", ()) > floor:
+        raise ToolchainError(
+            f"the programs need glibc {needs.version('GLIBC')}, newer than the platform's"
+            f" {request.platform.zig.glibc_floor}",
+            where=str(folder),
+            hint="this is a mistake in the platform's facts or in the toolchain: report it",
+        )
+    return needs
+
+
+def _content(
+    files: tuple[ManifestFile, ...],
+    needs: Requirements,
+    staged: StagedTree,
+    request: BundleRequest,
+) -> dict[str, Any]:
+    runtime = request.platform.runtime
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model": {"name": request.model_name, "version": request.model_version},
+        "sequence": sequence_of(request.model_version),
+        "target": request.target,
+        "platform": request.platform.name,
+        "variants": [_variant(one, request.default_variant) for one in request.variants],
+        "default_variant": request.default_variant,
+        "metrics": list(request.metrics),
+        "files": [asdict(file) for file in files],
+        "requires": _requires(needs, files, request.platform),
+        "runtime": {
+            "name": runtime.package,
+            "version": runtime.version,
+            "wheel_sha256": runtime.wheel_sha256,
+        },
+        "provenance": {
+            "edgesmith": request.edgesmith_version,
+            "source_sha256": request.source_sha256,
+            "onnx_sha256": dict(request.onnx_sha256),
+            "toolchain": staged.toolchain,
+            "recipes": list(staged.recipes),
+        },
+        "quantization": dict(request.quantization),
+    }
+
+
+def _variant(variant: Variant, default_variant: str) -> dict[str, Any]:
+    return {
+        "name": variant.name,
+        "path": variant_path(variant.name, default_variant),
+        "precision": variant.precision,
+        "encoding": variant.encoding,
+        "provider": variant.provider,
+        "session_options": {
+            "graph_optimization_level": variant.session_options.graph_optimization_level,
+            "config": dict(variant.session_options.config),
+        },
+        "threads": variant.threads,
+        "self_test_min_sqnr_db": variant.self_test_min_sqnr_db,
+    }
+
+
+def _requires(
+    needs: Requirements, files: tuple[ManifestFile, ...], platform: Platform
+) -> dict[str, Any]:
+    return {
+        "elf": {"machine": platform.elf.machine, "bits": platform.elf.bits},
+        "interpreter": needs.interpreter,
+        "glibc": needs.version("GLIBC"),
+        "libstdc++": {"glibcxx": needs.version("GLIBCXX"), "cxxabi": needs.version("CXXABI")},
+        "libgcc": needs.version("GCC"),
+        "libraries": list(needs.libraries),
+        "cpu_features": [],
+        "driver_libraries": [],
+        "bytes": sum(file.bytes for file in files if file.role in RELEASE_ROLES),
+    }
+
+
+def _self_test(folder: Path, platform: Platform, events: EventStream) -> None:
+    if host.system() != "Linux" or host.machine() != _HOST_MACHINES.get(platform.elf.machine):
+        events.info(f"the self-test of a {platform.name} bundle needs a device: skipped here")
+        return
+    command = Command(
+        argv=[folder / "bin" / "harness", "verify"],
+        purpose="the bundle's self-test on this machine",
+        hint="the compiled program disagrees with the reference outputs: see its message",
+        timeout_s=_SELF_TEST_TIMEOUT_S,
+        error=HarnessError,
+        env={},
+    )
+    run(command, events=events)
+
+
+def _bundle(folder: Path, manifest: Manifest, request: BundleRequest) -> Bundle:
+    name = archive_name(request.model_name, request.model_version, request.target)
+    with host_file_errors(folder):
+        size = write_archive(folder, manifest, folder / name)
+    release = sum(file.bytes for file in manifest.files if file.role in RELEASE_ROLES)
+    return Bundle(
+        id=manifest.id,
+        target=manifest.target,
+        platform=manifest.platform,
+        archive=name,
+        archive_bytes=size,
+        release_bytes=release,
+        variants=tuple(variant.name for variant in request.variants),
+        default_variant=request.default_variant,
+    )
