@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from edgesmith import __version__
+from edgesmith.bundle.assemble import BundleRequest, assemble_bundle
 from edgesmith.compile.downloads import fetch
+from edgesmith.compile.stage import CompileSettings, compile_project
 from edgesmith.generate.request import GenerateRequest, VariantFile
 from edgesmith.generate.stage import write_project
 from edgesmith.hashing import sha256_tree
 from edgesmith.project.project import Project, Target
 from edgesmith.resources import Resource, resource_folder
 from edgesmith.stages import Context, Made, Stage, StageResult
-from edgesmith.values import GeneratedProject, QuantizedModel
+from edgesmith.values import (
+    Bundle,
+    ExportedModel,
+    GeneratedProject,
+    QuantizedModel,
+    to_record,
+)
 
 # The packages a generated project is built with; their versions go into its README and keys.
 BUILD_TOOLS = ("conan", "cmake", "ninja", "ziglang")
@@ -83,4 +92,70 @@ def generate_stage(
         value_type=GeneratedProject,
         make=make,
         state=project.state_folder,
+    )
+
+
+def bundle_stage(
+    project: Project,
+    target: Target,
+    exported: StageResult[ExportedModel],
+    quantized: StageResult[QuantizedModel],
+    generated: StageResult[GeneratedProject],
+    context: Context,
+) -> Stage[Bundle]:
+    """The stage that makes `build/<model>/<target>/bundle`."""
+    request = _bundle_request(project, target, exported.value, quantized.value)
+
+    def make(folder: Path) -> Made[Bundle]:
+        staged = compile_project(
+            generated.folder,
+            project.state_folder / "compile" / target.name,
+            CompileSettings(cache=context.cache.root),
+            events=context.events,
+        )
+        return Made(value=assemble_bundle(folder, staged, request, events=context.events))
+
+    return Stage(
+        name="compile",
+        target=target.name,
+        folder=project.stage_folder("bundle", target.name),
+        base=project.folder,
+        key_parts={
+            "project": generated.key,
+            "variants": [to_record(variant) for variant in request.variants],
+            "metrics": list(request.metrics),
+            "onnx": dict(request.onnx_sha256),
+            "quantization": dict(request.quantization),
+        },
+        value_type=Bundle,
+        make=make,
+        state=project.state_folder,
+    )
+
+
+def _bundle_request(
+    project: Project, target: Target, exported: ExportedModel, quantized: QuantizedModel
+) -> BundleRequest:
+    model = project.settings.model
+    onnx = {"exported": exported.onnx.sha256}
+    onnx |= {variant.name: variant.onnx.sha256 for variant in quantized.variants}
+    summary: dict[str, Any] = {
+        "calibration": quantized.calibration_method,
+        "accuracy_metric": quantized.accuracy_metric,
+        "accuracy_loss": quantized.accuracy_loss,
+        "accuracy_budget": quantized.accuracy_budget,
+    }
+    return BundleRequest(
+        model_name=model.name,
+        model_version=model.version,
+        target=target.name,
+        platform=target.platform,
+        toolchain=target.toolchain,
+        variants=quantized.variants,
+        default_variant=quantized.default_variant,
+        metrics=tuple(project.settings.data.metrics),
+        edgesmith_version=__version__,
+        source_sha256=exported.onnx.sha256,
+        onnx_sha256=onnx,
+        quantization=summary,
     )

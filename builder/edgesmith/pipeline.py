@@ -130,6 +130,7 @@ class Pipeline:
             bundle_stage(
                 self.project,
                 self.project.target(target),
+                self.exported(),
                 self.quantized(target),
                 self.generated(target),
                 self.context,

@@ -114,7 +114,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Edge
     """The digits example, built once; tests must not change it."""
     project = copy_digits(tmp_path_factory.mktemp("built"))
     edgesmith = Edgesmith(folder=project, cache=session_cache)
-    edgesmith.ok("generate")
+    edgesmith.ok("build")
     return edgesmith
 
 

@@ -1,4 +1,4 @@
-"""Bad input of every kind: exit code, a message with place, finding and remedy, nothing half-made."""
+"""Bad input of every kind: exit code, place, finding and remedy; nothing half-made stays."""
 
 from __future__ import annotations
 
