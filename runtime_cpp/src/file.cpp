@@ -36,17 +36,21 @@ Error system_error(const std::string& what) {
 Result<std::string> read_file(const std::string& path, std::uint64_t limit_bytes) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return system_error("cannot read " + path);
+  return read_descriptor(file.get(), path, limit_bytes);
+}
+
+Result<std::string> read_descriptor(int fd, const std::string& name, std::uint64_t limit_bytes) {
   std::string content;
   std::array<char, 16384> buffer{};
   for (;;) {
-    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
+    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_error("cannot read " + path);
+    if (got < 0) return system_error("cannot read " + name);
     if (got == 0) return content;
     content.append(buffer.data(), static_cast<std::size_t>(got));
     if (content.size() > limit_bytes) {
       return Error{ErrorCode::kFileSystem,
-                   path + " is larger than the " + std::to_string(limit_bytes) + " bytes allowed"};
+                   name + " is larger than the " + std::to_string(limit_bytes) + " bytes allowed"};
     }
   }
 }

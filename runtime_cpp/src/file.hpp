@@ -37,6 +37,9 @@ Error system_error(const std::string& what);
 /// Reads a file of at most `limit_bytes`. \return kFileSystem if it cannot be read or is larger.
 Result<std::string> read_file(const std::string& path, std::uint64_t limit_bytes);
 
+/// The same from an open file, from where it stands; `name` is for messages.
+Result<std::string> read_descriptor(int fd, const std::string& name, std::uint64_t limit_bytes);
+
 /// Writes everything, through interruptions and short writes.
 Status write_all(int fd, const void* data, std::size_t bytes);
 

@@ -1,0 +1,141 @@
+#include <array>
+#include <limits>
+#include <numeric>
+
+#include "check.hpp"
+#include "edgesmith/accuracy.hpp"
+#include "edgesmith/statistics.hpp"
+
+namespace {
+
+using namespace edgesmith;
+using test::Checks;
+
+bool ranks_are(std::uint64_t count, double quantile, std::uint64_t low, std::uint64_t high) {
+  const auto ranks = quantile_ranks(count, quantile);
+  return ranks && *ranks == std::array<std::uint64_t, 2>{low, high};
+}
+
+void ranks_of_quantiles(Checks& checks) {
+  CHECK(ranks_are(1000, 0.5, 469, 532));
+  CHECK(ranks_are(1000, 0.9, 881, 919));
+  CHECK(ranks_are(1000, 0.99, 983, 997));
+  CHECK(!quantile_ranks(200, 0.99));
+  CHECK(!quantile_ranks(0, 0.5));
+  const std::array<std::pair<double, std::uint64_t>, 5> least{
+      {{0.5, 6}, {0.9, 36}, {0.95, 72}, {0.99, 368}, {0.999, 3688}}};
+  for (const auto& [quantile, count] : least) {
+    CHECK_EQUAL(samples_needed(quantile), count);
+    CHECK(quantile_ranks(count, quantile));
+    CHECK(!quantile_ranks(count - 1, quantile));
+  }
+  CHECK(quantile_ranks(2'000'000, 0.999));
+}
+
+void summaries(Checks& checks) {
+  std::vector<std::int64_t> values(1000);
+  std::iota(values.begin(), values.end(), 1);
+  const LatencySummary summary = summarize_latencies(values);
+  CHECK_EQUAL(summary.count, 1000U);
+  CHECK_NEAR(summary.mean, 500.5, 1e-9);
+  CHECK_NEAR(*summary.stddev, 288.8194360957494, 1e-9);
+  CHECK_NEAR(*summary.percentiles[0].value, 500, 0);
+  CHECK_NEAR(summary.percentiles[0].ci95->low, 469, 0);
+  CHECK(!summary.percentiles[3].value);
+  const auto& counts = summary.histogram.counts;
+  CHECK_EQUAL(std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}), 1000U);
+  CHECK_EQUAL(summary.histogram.edges.size(), counts.size() + 1);
+  const LatencySummary one = summarize_latencies({0});
+  CHECK(!one.stddev && !one.percentiles[0].value);
+  CHECK_EQUAL(one.histogram.counts.size(), 1U);
+}
+
+void proportions(Checks& checks) {
+  const Interval half = wilson_interval(50, 100);
+  CHECK_NEAR(half.low, 0.4038315, 1e-6);
+  CHECK_NEAR(half.high, 0.5961685, 1e-6);
+  CHECK_NEAR(wilson_interval(0, 10).high, 0.2775328, 1e-6);
+  CHECK_NEAR(wilson_interval(10, 10).high, 1.0, 0);
+  CHECK_NEAR(mcnemar_exact_p(0, 0), 1.0, 0);
+  CHECK_NEAR(mcnemar_exact_p(1, 9), 0.021484375, 1e-9);
+  CHECK_NEAR(mcnemar_exact_p(6, 6), 1.0, 1e-12);
+}
+
+void ratios(Checks& checks) {
+  std::vector<std::vector<std::int64_t>> slow(3), fast(3);
+  for (std::int64_t i = 0; i < 300; ++i) {
+    slow[static_cast<std::size_t>(i % 3)].push_back(2000 + i % 17);
+    fast[static_cast<std::size_t>(i % 3)].push_back(1000 + i % 13);
+  }
+  const Measured ratio = median_ratio(slow, fast);
+  CHECK(ratio.value && ratio.ci95);
+  CHECK_NEAR(*ratio.value, 2.0, 0.02);
+  CHECK(ratio.ci95->low <= *ratio.value && *ratio.value <= ratio.ci95->high);
+  const Measured again = median_ratio(slow, fast);
+  CHECK(again.ci95->low == ratio.ci95->low && again.ci95->high == ratio.ci95->high);
+  CHECK(!median_ratio({{1}}, {{0}}).value);
+}
+
+void warmups(Checks& checks) {
+  std::vector<double> flat(64, 100.0);
+  for (std::size_t i = 0; i < flat.size(); ++i) flat[i] += static_cast<double>(i % 3) * 0.2;
+  CHECK_EQUAL(warmup_name(find_warmup(flat).kind), "flat");
+  std::vector<double> warm = flat;
+  for (std::size_t i = 0; i < 10; ++i) warm[i] *= 2.0 - 0.08 * static_cast<double>(i);
+  const Warmup found = find_warmup(warm);
+  CHECK_EQUAL(warmup_name(found.kind), "warm-up");
+  CHECK_EQUAL(found.blocks, 10U);
+  std::vector<double> slowed = flat;
+  for (std::size_t i = 20; i < slowed.size(); ++i) slowed[i] *= 1.3;
+  CHECK_EQUAL(warmup_name(find_warmup(slowed).kind), "slow-down");
+  CHECK_EQUAL(find_warmup(slowed).blocks, 20U);
+  std::vector<double> rising = flat;
+  for (std::size_t i = 0; i < rising.size(); ++i) rising[i] *= 1 + 0.02 * static_cast<double>(i);
+  CHECK_EQUAL(warmup_name(find_warmup(rising).kind), "no-steady-state");
+  CHECK_EQUAL(warmup_name(find_warmup({1, 1, 1}).kind), "no-steady-state");
+}
+
+void output_errors(Checks& checks) {
+  const std::vector<double> reference{1, 2, 3, 4};
+  const SampleError exact = compare_sample(reference, reference);
+  CHECK_NEAR(exact.cosine, 1.0, 1e-12);
+  CHECK(!sqnr_db({exact, exact}).value && !sqnr_db({exact, exact}).reason.empty());
+  const SampleError off = compare_sample({1.1, 2, 3, 4}, reference);
+  CHECK_NEAR(*sqnr_db({off}).value, 10 * std::log10(30 / 0.01), 1e-6);
+  CHECK_NEAR(*max_abs_error({exact, off}).value, 0.1, 1e-12);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const SampleError broken = compare_sample({nan, 2, 3, 4}, reference);
+  CHECK(!broken.finite && !mean_cosine({exact, broken}).value);
+  CHECK(!mean_cosine({}).value);
+  CHECK_EQUAL(argmax({1, 5, 5}), 1);
+  CHECK_EQUAL(argmax({1, nan}), -1);
+  CHECK(in_top({1, 5, 5}, 1, 1) && !in_top({1, 5, 5}, 2, 1) && in_top({1, 5, 5}, 2, 2));
+  CHECK(!in_top({1, 2}, 7, 1) && !in_top({1, 2}, -1, 1));
+}
+
+void paired_losses(Checks& checks) {
+  std::vector<bool> baseline(200, true), candidate(200, true);
+  for (std::size_t i = 0; i < 20; ++i) candidate[i] = false;
+  const PairedLoss loss = paired_proportion_loss(baseline, candidate);
+  CHECK_NEAR(*loss.loss.value, 0.1, 1e-12);
+  CHECK(loss.loss.ci95->low > 0.05 && loss.loss.ci95->high < 0.15);
+  CHECK(*loss.mcnemar_p < 1e-5);
+  const SampleError exact = compare_sample({1, 2}, {1, 2});
+  const SampleError off = compare_sample({1.5, 2}, {1, 2});
+  CHECK_NEAR(*paired_error_loss("max_abs_error", {exact}, {off}).loss.value, 0.5, 1e-12);
+  CHECK(*paired_error_loss("cosine", {exact}, {off}).loss.value > 0);
+  CHECK(!paired_error_loss("sqnr_db", {exact}, {off}).loss.value);
+  CHECK(!paired_proportion_loss({true}, {true, true}).loss.value);
+}
+
+}  // namespace
+
+int main() {
+  return test::run_all({{"ranks_of_quantiles", ranks_of_quantiles},
+                        {"summaries", summaries},
+                        {"proportions", proportions},
+                        {"ratios", ratios},
+                        {"warmups", warmups},
+                        {"output_errors", output_errors},
+                        {"paired_losses", paired_losses}});
+}
