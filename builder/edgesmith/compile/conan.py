@@ -67,16 +67,27 @@ def install_dependencies(
     graph = output / "graph.json"
     with locked_home(cache, events) as home:
         if not (home / "remotes.json").exists():
-            _conan(["remote", "remove", "*"], home, cache, events)
-        index = project / "conan" / "index"
-        add = ["remote", "add", REMOTE, index, "--type=local-recipes-index", "--force"]
-        _conan(add, home, cache, events)
+            _conan(("remote", "remove", "*"), home, cache, events)
+        index = f"{project / 'conan' / 'index'}"
+        _conan(
+            ("remote", "add", REMOTE, index, "--type=local-recipes-index", "--force"),
+            home,
+            cache,
+            events,
+        )
         profiles = project / "conan" / "profiles"
-        arguments = ["install", project, f"--output-folder={output}", f"--remote={REMOTE}",
-                     "--build=missing", f"--profile:build={profiles / 'build'}",
-                     f"--profile:host={profiles / 'host'}", "--format=json",
-                     f"--out-file={graph}"]  # fmt: skip
-        _conan(arguments, home, cache, events, on_line=on_line)
+        install = (
+            "install",
+            f"{project}",
+            f"--output-folder={output}",
+            f"--remote={REMOTE}",
+            "--build=missing",
+            f"--profile:build={profiles / 'build'}",
+            f"--profile:host={profiles / 'host'}",
+            "--format=json",
+            f"--out-file={graph}",
+        )
+        _conan(install, home, cache, events, on_line=on_line)
     nodes: Mapping[str, Any] = json.loads(graph.read_text())["graph"]["nodes"]
     packages = [n for n in nodes.values() if n["ref"] and n["recipe"] != "Consumer"]
     return InstalledDependencies(
@@ -98,7 +109,7 @@ def _abi(packages: list[Mapping[str, Any]]) -> str:
 
 
 def _conan(
-    arguments: Sequence[str | Path],
+    arguments: Sequence[str],
     home: Path,
     cache: Path,
     events: EventStream,
