@@ -42,7 +42,7 @@ def json_string(value: object) -> str:
 
 def python_string(text: str) -> str:
     """A Python string literal in ASCII."""
-    return json.dumps(text, ensure_ascii=True)
+    return ascii(text)
 
 
 def sh_quote(text: str) -> str:

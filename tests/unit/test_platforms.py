@@ -1,0 +1,50 @@
+"""Platform facts: complete, consistent, and only of platforms that can be built."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from edgesmith.compile.archives import archives_for
+from edgesmith.generate.context import CLANG_OF_ZIG
+from edgesmith.platforms import load_platforms
+from edgesmith.resources import resource_folder
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def test_the_platforms_that_can_be_built() -> None:
+    assert set(load_platforms()) == {"linux-x86_64"}
+
+
+@pytest.mark.parametrize("name", sorted(load_platforms()))
+def test_each_fact_is_usable(name: str) -> None:
+    platform = load_platforms()[name]
+    runtime = platform.runtime
+    assert platform.name == name
+    assert platform.providers[-1] == "cpu"
+    assert platform.default_toolchain in ("zig", "gcc")
+    assert runtime.library in runtime.files
+    assert runtime.soname.startswith("libonnxruntime.so")
+    assert all(_SHA256.fullmatch(sha256) for sha256 in runtime.files.values())
+    assert platform.zig.target == f"{platform.zig.triple}.{platform.zig.glibc_floor}"
+    assert platform.zig.installer_triple.endswith("-musl")
+
+
+def test_every_archive_is_pinned() -> None:
+    archives = archives_for(load_platforms()["linux-x86_64"])
+    assert archives.runtime.file == "onnxruntime-1.31.1-cp311-cp311-manylinux_2_28_x86_64.whl"
+    for archive in archives.all():
+        assert _SHA256.fullmatch(archive.sha256), archive.title
+        assert all(_SHA256.fullmatch(sha256) for sha256 in archive.files.values())
+        assert archive.requirement.endswith(f" --hash=sha256:{archive.sha256}\n")
+
+
+def test_the_clang_in_the_supported_zig_is_known() -> None:
+    assert "0.17" in CLANG_OF_ZIG
+
+
+@pytest.mark.parametrize("name", ["templates", "runtime_cpp"])
+def test_resources_of_the_checkout_are_found(name: str) -> None:
+    assert resource_folder(name).name == name  # type: ignore[arg-type]
