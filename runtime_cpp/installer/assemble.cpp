@@ -85,8 +85,8 @@ Status place(const Store& store, const std::string& folder, const ManifestFile& 
   if (error) return Error{ErrorCode::kFileSystem, "cannot make the folder of " + path};
   const std::string origin = source->root + "/" + source->relative;
   // Sharing an installed file saves space; a link has the mode of what it links to.
-  const bool linked = source->installed && source->mode == file.mode &&
-                      ::link(origin.c_str(), path.c_str()) == 0;
+  const bool linked =
+      source->installed && source->mode == file.mode && ::link(origin.c_str(), path.c_str()) == 0;
   if (!linked) {
     if (Status status = copy_file(*source, path, file.mode); !status) return status;
   }
@@ -102,7 +102,7 @@ Status check_space(const Store& store, const std::vector<ManifestFile>& files) {
     }
     needed += file.bytes;
   }
-  struct statvfs space {};
+  struct statvfs space{};
   if (::statvfs(store.releases().c_str(), &space) != 0) {
     return system_error("cannot read the free space of " + store.releases());
   }
@@ -129,8 +129,8 @@ Status publish(const std::string& folder, const std::string& final_name) {
   if (::rename(folder.c_str(), final_name.c_str()) == 0) return Done{};
   if (errno != ENOTEMPTY && errno != EEXIST) return system_error("cannot make " + final_name);
   constexpr unsigned kExchange = 2;  // RENAME_EXCHANGE, which older headers lack.
-  if (::syscall(SYS_renameat2, AT_FDCWD, folder.c_str(), AT_FDCWD, final_name.c_str(),
-                kExchange) != 0) {
+  if (::syscall(SYS_renameat2, AT_FDCWD, folder.c_str(), AT_FDCWD, final_name.c_str(), kExchange) !=
+      0) {
     return system_error("cannot replace the damaged " + final_name);
   }
   std::error_code error;

@@ -108,7 +108,8 @@ Status need(const Store& store, const std::string& id) {
   if (Status status = store.prepare(); !status) return status;
   const Result<IncomingManifest> incoming = incoming_manifest(store, id);
   if (!incoming) return incoming.error();
-  for (const std::string& hash : missing_blobs(store, incoming->manifest)) std::cout << hash << "\n";
+  for (const std::string& hash : missing_blobs(store, incoming->manifest))
+    std::cout << hash << "\n";
   return Done{};
 }
 

@@ -24,7 +24,7 @@ const char* const kReleasePrefix = "releases/";
 Status make_folder(const std::string& path) {
   if (::mkdir(path.c_str(), 0755) == 0) return Done{};
   if (errno != EEXIST) return system_error("cannot make " + path);
-  struct stat info {};
+  struct stat info{};
   if (::lstat(path.c_str(), &info) != 0) return system_error("cannot read " + path);
   if (!S_ISDIR(info.st_mode)) return Error{ErrorCode::kIntegrity, path + " is not a folder"};
   return Done{};
@@ -61,7 +61,7 @@ Result<Descriptor> open_below(const std::string& root, const std::string& relati
 bool matches(const std::string& root, const std::string& relative, const ManifestFile& file) {
   // O_NONBLOCK: opening a named pipe must not wait for a writer.
   const Result<Descriptor> opened = open_below(root, relative, O_RDONLY | O_NONBLOCK);
-  struct stat info {};
+  struct stat info{};
   if (!opened || ::fstat(opened->get(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
   if (static_cast<std::uint64_t>(info.st_size) != file.bytes) return false;
   const Result<FileDigest> digest = digest_descriptor(opened->get(), relative);
@@ -87,13 +87,13 @@ Result<Descriptor> Store::lock() const {
   if (!file) return system_error("cannot open " + path);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
   if (errno != EWOULDBLOCK) return system_error("cannot lock " + path);
-  return Error{ErrorCode::kDevice, "another installation is at work in " + root_ + "; try again later"};
+  return Error{ErrorCode::kDevice,
+               "another installation is at work in " + root_ + "; try again later"};
 }
 
 std::optional<std::string> Store::linked(const std::string& link) const {
   std::array<char, 256> target{};
-  const ssize_t length =
-      ::readlink((root_ + "/" + link).c_str(), target.data(), target.size());
+  const ssize_t length = ::readlink((root_ + "/" + link).c_str(), target.data(), target.size());
   if (length <= 0) return std::nullopt;
   const std::string text(target.data(), static_cast<std::size_t>(length));
   const std::string prefix = kReleasePrefix;
@@ -162,7 +162,8 @@ Result<std::string> Store::manifest_bytes(const std::string& id) const {
   const std::string name = id + ".manifest.json";
   Result<std::string> bytes = read_below(incoming(), name);
   if (!bytes) bytes = read_below(release(id), "manifest.json");
-  if (!bytes) return Error{ErrorCode::kIntegrity, "there is no manifest " + incoming() + "/" + name};
+  if (!bytes)
+    return Error{ErrorCode::kIntegrity, "there is no manifest " + incoming() + "/" + name};
   if (sha256_hex(*bytes) != id) {
     return Error{ErrorCode::kIntegrity, incoming() + "/" + name + " is not of bundle " + id};
   }

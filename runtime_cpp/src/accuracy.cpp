@@ -76,7 +76,8 @@ Measured aggregated(const Errors& errors, Aggregate aggregate) {
 
 }  // namespace
 
-SampleError compare_sample(const std::vector<double>& output, const std::vector<double>& reference) {
+SampleError compare_sample(const std::vector<double>& output,
+                           const std::vector<double>& reference) {
   SampleError error;
   double product = 0;
   double output_squares = 0;
@@ -145,7 +146,8 @@ PairedLoss paired_proportion_loss(const std::vector<bool>& baseline,
   }
   const auto loss = [&](const Indices& indices) {
     double sum = 0;
-    for (const std::size_t i : indices) sum += (baseline[i] ? 1.0 : 0.0) - (candidate[i] ? 1.0 : 0.0);
+    for (const std::size_t i : indices)
+      sum += (baseline[i] ? 1.0 : 0.0) - (candidate[i] ? 1.0 : 0.0);
     return sum / static_cast<double>(indices.size());
   };
   return {with_interval(loss(all_of(baseline.size())), bootstrap_interval(baseline.size(), loss)),

@@ -23,15 +23,17 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kTextLimitBytes = std::uint64_t{4} << 20;
 
 constexpr std::array<std::string_view, 30> kInferenceFeatures{
-    "sse4_1",      "sse4_2",      "avx",         "avx2",     "fma",      "f16c",
-    "avx_vnni",    "avx512f",     "avx512bw",    "avx512vl", "avx512dq", "avx512_vnni",
-    "avx512_bf16", "avx512_fp16", "amx_tile",    "amx_int8", "amx_bf16", "neon",
-    "vfpv4",       "asimd",       "fphp",        "asimdhp",  "asimddp",  "asimdfhm",
-    "i8mm",        "bf16",        "sve",         "sve2",     "svei8mm",  "svebf16"};
+    "sse4_1",      "sse4_2",      "avx",      "avx2",     "fma",      "f16c",
+    "avx_vnni",    "avx512f",     "avx512bw", "avx512vl", "avx512dq", "avx512_vnni",
+    "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "neon",
+    "vfpv4",       "asimd",       "fphp",     "asimdhp",  "asimddp",  "asimdfhm",
+    "i8mm",        "bf16",        "sve",      "sve2",     "svei8mm",  "svebf16"};
 
 std::string trimmed(std::string text) {
   // Device tree strings end with a NUL.
-  while (!text.empty() && (text.back() == '\0' || std::isspace(static_cast<unsigned char>(text.back())) != 0)) text.pop_back();
+  while (!text.empty() &&
+         (text.back() == '\0' || std::isspace(static_cast<unsigned char>(text.back())) != 0))
+    text.pop_back();
   return text;
 }
 

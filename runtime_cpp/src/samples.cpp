@@ -144,7 +144,7 @@ Result<SampleSource> SampleSource::open(const std::string& path) {
   source.path_ = path;
   source.descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (source.descriptor_ < 0) return system_error("cannot read " + path);
-  struct stat info {};
+  struct stat info{};
   if (::fstat(source.descriptor_, &info) != 0) return system_error("cannot read " + path);
   if (!S_ISREG(info.st_mode)) return bad(path, "it is not a regular file");
   const auto file_bytes = static_cast<std::uint64_t>(info.st_size);

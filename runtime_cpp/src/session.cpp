@@ -73,10 +73,14 @@ std::optional<DataType> from_runtime(ONNXTensorElementDataType type) {
 
 GraphOptimizationLevel to_runtime(OptimizationLevel level) {
   switch (level) {
-    case OptimizationLevel::kDisable: return ORT_DISABLE_ALL;
-    case OptimizationLevel::kBasic: return ORT_ENABLE_BASIC;
-    case OptimizationLevel::kExtended: return ORT_ENABLE_EXTENDED;
-    case OptimizationLevel::kAll: return ORT_ENABLE_ALL;
+    case OptimizationLevel::kDisable:
+      return ORT_DISABLE_ALL;
+    case OptimizationLevel::kBasic:
+      return ORT_ENABLE_BASIC;
+    case OptimizationLevel::kExtended:
+      return ORT_ENABLE_EXTENDED;
+    case OptimizationLevel::kAll:
+      return ORT_ENABLE_ALL;
   }
   return ORT_ENABLE_ALL;
 }

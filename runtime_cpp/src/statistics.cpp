@@ -127,10 +127,14 @@ double mcnemar_exact_p(std::uint64_t only_first, std::uint64_t only_second) {
 
 std::string warmup_name(WarmupKind kind) {
   switch (kind) {
-    case WarmupKind::kFlat: return "flat";
-    case WarmupKind::kWarmUp: return "warm-up";
-    case WarmupKind::kSlowDown: return "slow-down";
-    case WarmupKind::kNoSteadyState: return "no-steady-state";
+    case WarmupKind::kFlat:
+      return "flat";
+    case WarmupKind::kWarmUp:
+      return "warm-up";
+    case WarmupKind::kSlowDown:
+      return "slow-down";
+    case WarmupKind::kNoSteadyState:
+      return "no-steady-state";
   }
   return "no-steady-state";
 }
@@ -151,7 +155,8 @@ Warmup find_warmup(const std::vector<double>& blocks) {
   for (const double value : last_half) deviations.push_back(std::abs(value - level));
   const double spread = 1.4826 * median(deviations);  // MAD to standard deviation.
   const std::size_t quarter = half + (blocks.size() - half) / 2;
-  const double drift = std::abs(median(slice(quarter, blocks.size())) - median(slice(half, quarter)));
+  const double drift =
+      std::abs(median(slice(quarter, blocks.size())) - median(slice(half, quarter)));
   const double drift_tolerance = std::max(2 * kRelativeTolerance * level, spread);
   if (drift > drift_tolerance) return {WarmupKind::kNoSteadyState, 0};
   const std::size_t window = std::max<std::size_t>(3, blocks.size() / 16);

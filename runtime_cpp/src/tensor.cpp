@@ -105,19 +105,41 @@ std::string dims_text(const std::vector<std::int64_t>& dims) {
 std::vector<double> to_doubles(DataType type, const void* data, std::size_t bytes) {
   std::vector<double> out(bytes / element_bytes(type));
   switch (type) {
-    case DataType::kFloat32: convert<float>(data, out); break;
-    case DataType::kFloat64: convert<double>(data, out); break;
+    case DataType::kFloat32:
+      convert<float>(data, out);
+      break;
+    case DataType::kFloat64:
+      convert<double>(data, out);
+      break;
     case DataType::kFloat16:
-    case DataType::kBFloat16: convert_short_floats(type, data, out); break;
-    case DataType::kInt8: convert<std::int8_t>(data, out); break;
-    case DataType::kInt16: convert<std::int16_t>(data, out); break;
-    case DataType::kInt32: convert<std::int32_t>(data, out); break;
-    case DataType::kInt64: convert<std::int64_t>(data, out); break;
+    case DataType::kBFloat16:
+      convert_short_floats(type, data, out);
+      break;
+    case DataType::kInt8:
+      convert<std::int8_t>(data, out);
+      break;
+    case DataType::kInt16:
+      convert<std::int16_t>(data, out);
+      break;
+    case DataType::kInt32:
+      convert<std::int32_t>(data, out);
+      break;
+    case DataType::kInt64:
+      convert<std::int64_t>(data, out);
+      break;
     case DataType::kUInt8:
-    case DataType::kBool: convert<std::uint8_t>(data, out); break;
-    case DataType::kUInt16: convert<std::uint16_t>(data, out); break;
-    case DataType::kUInt32: convert<std::uint32_t>(data, out); break;
-    case DataType::kUInt64: convert<std::uint64_t>(data, out); break;
+    case DataType::kBool:
+      convert<std::uint8_t>(data, out);
+      break;
+    case DataType::kUInt16:
+      convert<std::uint16_t>(data, out);
+      break;
+    case DataType::kUInt32:
+      convert<std::uint32_t>(data, out);
+      break;
+    case DataType::kUInt64:
+      convert<std::uint64_t>(data, out);
+      break;
   }
   return out;
 }

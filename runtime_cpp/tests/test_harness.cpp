@@ -54,23 +54,22 @@ void lay_out(const test::TemporaryFolder& folder, const test::FakeBundle& bundle
 
 test::FakeBundle tiny_bundle() {
   const std::string model = test::read_text(kData + "/tiny.onnx");
-  return test::make_bundle(1, {{"model/fp32.onnx", model, "bench"},
-                               {"model/int8.onnx", model, "model"},
-                               {"golden/samples.safetensors",
-                                test::read_text(kData + "/tiny.safetensors"), "golden"}});
+  return test::make_bundle(
+      1, {{"model/fp32.onnx", model, "bench"},
+          {"model/int8.onnx", model, "model"},
+          {"golden/samples.safetensors", test::read_text(kData + "/tiny.safetensors"), "golden"}});
 }
 
 void usage_errors(Checks& checks) {
-  const std::vector<std::vector<std::string>> wrong{
-      {},
-      {"benhc"},
-      {"bench", "--varian=x", "--nonsense"},
-      {"bench", "--threads", "x"},
-      {"bench", "--shape", "batch"},
-      {"bench", "--processes", "0"},
-      {"bench", "--model", "m.onnx"},
-      {"verify", "--threads", "1"},
-      {"info", "extra"}};
+  const std::vector<std::vector<std::string>> wrong{{},
+                                                    {"benhc"},
+                                                    {"bench", "--varian=x", "--nonsense"},
+                                                    {"bench", "--threads", "x"},
+                                                    {"bench", "--shape", "batch"},
+                                                    {"bench", "--processes", "0"},
+                                                    {"bench", "--model", "m.onnx"},
+                                                    {"verify", "--threads", "1"},
+                                                    {"info", "extra"}};
   for (const auto& arguments : wrong) {
     CHECK_EQUAL(run_program(joined({kHarness}, arguments)).exit_code, 2);
   }
@@ -79,10 +78,10 @@ void usage_errors(Checks& checks) {
 
 void bench_of_loose_files(Checks& checks) {
   const test::TemporaryFolder folder;
-  const auto result = run_program(joined(
-      bench({"--json", "-", "--processes", "2", "--shape", "batch=1", "--shape", "batch=3",
-             "--profile", "--samples-out", folder / "latencies"}),
-      loose()));
+  const auto result =
+      run_program(joined(bench({"--json", "-", "--processes", "2", "--shape", "batch=1", "--shape",
+                                "batch=3", "--profile", "--samples-out", folder / "latencies"}),
+                         loose()));
   CHECK_EQUAL(result.exit_code, 0);
   const json report = report_of(checks, result.output);
   CHECK_EQUAL(report["runs"].size(), 2U);
@@ -100,8 +99,8 @@ void bench_of_loose_files(Checks& checks) {
 void bench_of_a_bundle(Checks& checks) {
   const test::TemporaryFolder folder;
   lay_out(folder, tiny_bundle());
-  const std::vector<std::string> command{folder / "bin/harness", "bench", "--min-seconds", "0.02",
-                                         "--json", folder / "report.json"};
+  const std::vector<std::string> command{
+      folder / "bin/harness", "bench", "--min-seconds", "0.02", "--json", folder / "report.json"};
   CHECK_EQUAL(run_program(command).exit_code, 0);
   const json report = report_of(checks, test::read_text(folder / "report.json"));
   CHECK_EQUAL(report["context"]["bundle"]["id"].get<std::string>(), tiny_bundle().id);
@@ -120,7 +119,8 @@ void failures_are_reported(Checks& checks) {
   const test::TemporaryFolder folder;
   test::write_text(folder / "bad.onnx", "no model");
   const std::vector<std::string> samples{"--samples", kData + "/tiny.safetensors"};
-  auto result = run_program(joined(bench({"--json", "-", "--model", folder / "bad.onnx"}), samples));
+  auto result =
+      run_program(joined(bench({"--json", "-", "--model", folder / "bad.onnx"}), samples));
   CHECK_EQUAL(result.exit_code, 3);
   json report = report_of(checks, result.output);
   CHECK_EQUAL(report["runs"][0]["verdict"].get<std::string>(), "failed");
@@ -155,9 +155,8 @@ void emulated_makes_no_claims(Checks& checks) {
 
 void verify_judges(Checks& checks) {
   const test::TemporaryFolder folder;
-  CHECK_EQUAL(run_program(joined({kHarness, "verify", "--outputs", folder / "out"}, loose()))
-                  .exit_code,
-              0);
+  CHECK_EQUAL(
+      run_program(joined({kHarness, "verify", "--outputs", folder / "out"}, loose())).exit_code, 0);
   const auto outputs = SampleSource::open(folder / "out");
   const auto inputs = SampleSource::open(kData + "/tiny.safetensors");
   CHECK(outputs && inputs);

@@ -126,8 +126,8 @@ void refusals(Checks& checks) {
   FakeBundle forged = bundle_of(5, "forged");
   forged.manifest += " ";
   CHECK_EQUAL(device.drop_and_install(forged), 7);
-  const FakeBundle climbing = test::make_bundle(
-      6, {{"model/int8.onnx", "m", "model"}, {"../../escape", "x", "app"}});
+  const FakeBundle climbing =
+      test::make_bundle(6, {{"model/int8.onnx", "m", "model"}, {"../../escape", "x", "app"}});
   CHECK_EQUAL(device.drop_and_install(climbing), 7);
   CHECK(!fs::exists(device.folder / "escape"));
 }
@@ -135,7 +135,8 @@ void refusals(Checks& checks) {
 void self_test_has_an_end(Checks& checks) {
   const Device device;
   const FakeBundle slow = test::make_bundle(
-      1, {{"bin/harness", "#!/bin/sh\nsleep 30\n", "app", "0755"}, {"model/int8.onnx", "m", "model"}});
+      1,
+      {{"bin/harness", "#!/bin/sh\nsleep 30\n", "app", "0755"}, {"model/int8.onnx", "m", "model"}});
   device.drop(slow);
   CHECK_EQUAL(device.run("install", {slow.id, "--self-test-timeout", "1"}), 8);
   CHECK_EQUAL(device.link("current"), "");

@@ -12,22 +12,22 @@ using nlohmann::json;
 using test::Checks;
 
 json good() {
-  return {{"schema_version", "1.9"},
-          {"model", {{"name", "m"}, {"version", "1"}}},
-          {"sequence", 3},
-          {"default_variant", "int8"},
-          {"unknown", {1, 2}},
-          {"variants",
-           {{{"name", "int8"},
-             {"path", "model/int8.onnx"},
-             {"session_options",
-              {{"graph_optimization_level", "all"}, {"config", {{"k", "v"}}}}}}}},
-          {"files",
-           {{{"path", "model/int8.onnx"},
-             {"bytes", 3},
-             {"sha256", std::string(64, 'a')},
-             {"mode", "0755"},
-             {"role", "model"}}}}};
+  return {
+      {"schema_version", "1.9"},
+      {"model", {{"name", "m"}, {"version", "1"}}},
+      {"sequence", 3},
+      {"default_variant", "int8"},
+      {"unknown", {1, 2}},
+      {"variants",
+       {{{"name", "int8"},
+         {"path", "model/int8.onnx"},
+         {"session_options", {{"graph_optimization_level", "all"}, {"config", {{"k", "v"}}}}}}}},
+      {"files",
+       {{{"path", "model/int8.onnx"},
+         {"bytes", 3},
+         {"sha256", std::string(64, 'a')},
+         {"mode", "0755"},
+         {"role", "model"}}}}};
 }
 
 void good_manifest(Checks& checks) {
@@ -47,11 +47,17 @@ void bad_manifests(Checks& checks) {
       {{"sequence", "3"}},
       {{"default_variant", "other"}},
       {{"model", nullptr}},
-      {{"files", {{{"path", "../x"}, {"bytes", 1}, {"sha256", std::string(64, 'a')}, {"role", "app"}}}}},
-      {{"files", {{{"path", "/x"}, {"bytes", 1}, {"sha256", std::string(64, 'a')}, {"role", "app"}}}}},
+      {{"files",
+        {{{"path", "../x"}, {"bytes", 1}, {"sha256", std::string(64, 'a')}, {"role", "app"}}}}},
+      {{"files",
+        {{{"path", "/x"}, {"bytes", 1}, {"sha256", std::string(64, 'a')}, {"role", "app"}}}}},
       {{"files", {{{"path", "x"}, {"bytes", 1}, {"sha256", "zz"}, {"role", "app"}}}}},
       {{"files",
-        {{{"path", "x"}, {"bytes", 1}, {"sha256", std::string(64, 'a')}, {"role", "app"}, {"mode", "4755"}}}}},
+        {{{"path", "x"},
+          {"bytes", 1},
+          {"sha256", std::string(64, 'a')},
+          {"role", "app"},
+          {"mode", "4755"}}}}},
       {{"variants", {{{"name", "int8"}, {"path", "a/../../b"}}}}},
       {{"variants", "none"}}};
   for (const json& patch : patches) {

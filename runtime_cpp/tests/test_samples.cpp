@@ -41,8 +41,7 @@ void round_trip(Checks& checks) {
 
 void cut_anywhere(Checks& checks) {
   const test::TemporaryFolder folder;
-  const std::string whole =
-      file_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8);
+  const std::string whole = file_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8);
   for (std::size_t length = 0; length < whole.size(); ++length) {
     test::write_text(folder / "cut", whole.substr(0, length));
     CHECK(!SampleSource::open(folder / "cut"));
@@ -54,7 +53,10 @@ void cut_anywhere(Checks& checks) {
 void hostile_headers(Checks& checks) {
   const test::TemporaryFolder folder;
   const std::vector<std::string> headers{
-      "[]", "{", "null", R"({"a":1})",
+      "[]",
+      "{",
+      "null",
+      R"({"a":1})",
       R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,16]}})",
       R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})",
       R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})",
@@ -83,11 +85,10 @@ void samples_must_agree(Checks& checks) {
   const test::TemporaryFolder folder;
   const std::vector<float> values(6);
   const auto opened = [&](const std::map<std::string, std::string>& metadata, std::int64_t count) {
-    const Status written =
-        write_safetensors(folder / "s",
-                          {{"a", DataType::kFloat32, {3, 2}, values.data()},
-                           {"b", DataType::kFloat32, {count}, values.data()}},
-                          metadata);
+    const Status written = write_safetensors(folder / "s",
+                                             {{"a", DataType::kFloat32, {3, 2}, values.data()},
+                                              {"b", DataType::kFloat32, {count}, values.data()}},
+                                             metadata);
     CHECK(written);
     return SampleSource::open(folder / "s");
   };

@@ -13,11 +13,11 @@ namespace edgesmith {
 
 /// How one output of one sample differs from its reference. All sums are over the elements.
 struct SampleError {
-  double signal = 0;         ///< Sum of squares of the reference.
-  double noise = 0;          ///< Sum of squares of the difference.
-  double cosine = 0;         ///< 1 if both are all zero, 0 if one is.
+  double signal = 0;  ///< Sum of squares of the reference.
+  double noise = 0;   ///< Sum of squares of the difference.
+  double cosine = 0;  ///< 1 if both are all zero, 0 if one is.
   double max_abs_error = 0;
-  bool finite = true;        ///< Every value of the output is finite.
+  bool finite = true;  ///< Every value of the output is finite.
 };
 
 /// \param output, reference Of equal length.

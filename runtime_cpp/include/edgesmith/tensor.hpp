@@ -63,26 +63,48 @@ struct TensorInfo {
 template <typename T>
 constexpr DataType data_type_of();
 template <>
-constexpr DataType data_type_of<float>() { return DataType::kFloat32; }
+constexpr DataType data_type_of<float>() {
+  return DataType::kFloat32;
+}
 template <>
-constexpr DataType data_type_of<double>() { return DataType::kFloat64; }
+constexpr DataType data_type_of<double>() {
+  return DataType::kFloat64;
+}
 template <>
-constexpr DataType data_type_of<std::int8_t>() { return DataType::kInt8; }
+constexpr DataType data_type_of<std::int8_t>() {
+  return DataType::kInt8;
+}
 template <>
-constexpr DataType data_type_of<std::int16_t>() { return DataType::kInt16; }
+constexpr DataType data_type_of<std::int16_t>() {
+  return DataType::kInt16;
+}
 template <>
-constexpr DataType data_type_of<std::int32_t>() { return DataType::kInt32; }
+constexpr DataType data_type_of<std::int32_t>() {
+  return DataType::kInt32;
+}
 template <>
-constexpr DataType data_type_of<std::int64_t>() { return DataType::kInt64; }
+constexpr DataType data_type_of<std::int64_t>() {
+  return DataType::kInt64;
+}
 template <>
-constexpr DataType data_type_of<std::uint8_t>() { return DataType::kUInt8; }
+constexpr DataType data_type_of<std::uint8_t>() {
+  return DataType::kUInt8;
+}
 template <>
-constexpr DataType data_type_of<std::uint16_t>() { return DataType::kUInt16; }
+constexpr DataType data_type_of<std::uint16_t>() {
+  return DataType::kUInt16;
+}
 template <>
-constexpr DataType data_type_of<std::uint32_t>() { return DataType::kUInt32; }
+constexpr DataType data_type_of<std::uint32_t>() {
+  return DataType::kUInt32;
+}
 template <>
-constexpr DataType data_type_of<std::uint64_t>() { return DataType::kUInt64; }
+constexpr DataType data_type_of<std::uint64_t>() {
+  return DataType::kUInt64;
+}
 template <>
-constexpr DataType data_type_of<bool>() { return DataType::kBool; }
+constexpr DataType data_type_of<bool>() {
+  return DataType::kBool;
+}
 
 }  // namespace edgesmith

@@ -64,7 +64,8 @@ json worst(const ErrorMetric& metric, const Evaluation& evaluation) {
     }
     if (broken) break;
   }
-  json result = measured_json(chosen == nullptr ? Measured{{}, {}, "the model has no output"} : value);
+  json result =
+      measured_json(chosen == nullptr ? Measured{{}, {}, "the model has no output"} : value);
   result["samples"] = chosen == nullptr ? 0 : chosen->errors.size();
   if (chosen != nullptr) result["output"] = chosen->output;
   return result;
@@ -106,8 +107,8 @@ json accuracy_json(const Evaluation& evaluation) {
                          evaluation.top1.empty() ? "reference" : "labels", proportion(top1)));
   }
   if (!evaluation.top5.empty()) {
-    list.push_back(entry("top5", first, evaluation.top5.size(), "labels",
-                         proportion(evaluation.top5)));
+    list.push_back(
+        entry("top5", first, evaluation.top5.size(), "labels", proportion(evaluation.top5)));
   }
   for (const OutputErrors& output : evaluation.outputs) {
     for (const ErrorMetric& metric : kErrorMetrics) {

@@ -81,8 +81,8 @@ Status write_latencies(const std::string& path, const std::vector<Run>& runs) {
                          latencies.data()});
     }
   }
-  return write_safetensors(path, tensors, {{"format", "edgesmith-latencies"},
-                                           {"schema_version", "1.0"}});
+  return write_safetensors(path, tensors,
+                           {{"format", "edgesmith-latencies"}, {"schema_version", "1.0"}});
 }
 
 /// The smallest code among the runs' errors; an interruption comes first.
@@ -149,8 +149,9 @@ class Bench {
     report_["context"]["metrics"] = workload_.metrics;
     runs_ = plan_runs(workload_, options_);
     if (runs_.size() > 1 && !options_.outputs_path.empty()) {
-      return Error{ErrorCode::kUsage, "--outputs needs a single run: name one --variant, one of "
-                                      "--threads and one --shape"};
+      return Error{ErrorCode::kUsage,
+                   "--outputs needs a single run: name one --variant, one of "
+                   "--threads and one --shape"};
     }
     return Done{};
   }

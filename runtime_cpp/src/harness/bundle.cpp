@@ -55,7 +55,8 @@ Result<Workload> loose_workload(const Bundle& bundle, const Options& options) {
 
 Error unknown_variant(const Manifest& manifest, const std::string& name) {
   std::string list;
-  for (const Variant& variant : manifest.variants) list += (list.empty() ? "" : ", ") + variant.name;
+  for (const Variant& variant : manifest.variants)
+    list += (list.empty() ? "" : ", ") + variant.name;
   return {ErrorCode::kUsage, "the bundle has no variant '" + name + "'; it has " + list};
 }
 

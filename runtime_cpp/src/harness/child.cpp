@@ -126,8 +126,8 @@ json ended_by(int status) {
   if (WIFSIGNALED(status)) {
     const int number = WTERMSIG(status);
     error["signal"] = number;
-    error["message"] = "the measuring process was ended by signal " + std::to_string(number) + " (" +
-                       ::strsignal(number) + ")" +
+    error["message"] = "the measuring process was ended by signal " + std::to_string(number) +
+                       " (" + ::strsignal(number) + ")" +
                        (number == SIGKILL ? "; the kernel may have run out of memory" : "");
   } else {
     error["exit_status"] = WEXITSTATUS(status);
@@ -170,8 +170,7 @@ ChildOutcome ChildRunner::run(const RunSpec& spec) const {
   plumbing->write_end.reset();
   Observer observer(environment_);
   std::string text;
-  outcome.interrupted =
-      collect(plumbing->read_end.get(), signals_.get(), child, text, observer);
+  outcome.interrupted = collect(plumbing->read_end.get(), signals_.get(), child, text, observer);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }

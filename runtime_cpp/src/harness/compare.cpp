@@ -54,13 +54,13 @@ json compare_pair(const RunSummary& baseline, const RunSummary& candidate,
   json loss_entry = measured_json(loss.loss);
   loss_entry["metric"] = metric;
   if (loss.mcnemar_p) loss_entry["mcnemar_p"] = *loss.mcnemar_p;
-  json result = {{"baseline", baseline.key},
-                 {"candidate", candidate.key},
-                 {"speedup", measured_json(speedup)},
-                 {"accuracy_loss", std::move(loss_entry)},
-                 {"size_ratio", nullptr},
-                 {"advice", speed_words(baseline, candidate, speedup) + "; " +
-                                loss_words(metric, loss.loss)}};
+  json result = {
+      {"baseline", baseline.key},
+      {"candidate", candidate.key},
+      {"speedup", measured_json(speedup)},
+      {"accuracy_loss", std::move(loss_entry)},
+      {"size_ratio", nullptr},
+      {"advice", speed_words(baseline, candidate, speedup) + "; " + loss_words(metric, loss.loss)}};
   if (baseline.model_bytes > 0) {
     result["size_ratio"] =
         static_cast<double>(candidate.model_bytes) / static_cast<double>(baseline.model_bytes);
@@ -85,7 +85,8 @@ json compare_runs(const std::vector<Run>& runs, const std::vector<RunSummary>& s
   for (std::size_t i = 0; i < runs.size(); ++i) {
     if (runs[i].spec.variant != baseline) continue;
     for (std::size_t j = 0; j < runs.size(); ++j) {
-      if (runs[j].spec.variant == baseline || !same_conditions(runs[i].spec, runs[j].spec)) continue;
+      if (runs[j].spec.variant == baseline || !same_conditions(runs[i].spec, runs[j].spec))
+        continue;
       list.push_back(compare_pair(summaries[i], summaries[j], metric));
     }
   }

@@ -82,8 +82,8 @@ class Evaluator {
     for (const OutputPass& pass : passes_) {
       std::vector<std::int64_t> dims{io_.sample_count()};
       dims.insert(dims.end(), pass.dims.begin(), pass.dims.end());
-      tensors.push_back({"outputs/" + pass.info->name, pass.info->type, dims,
-                         pass.collected.data()});
+      tensors.push_back(
+          {"outputs/" + pass.info->name, pass.info->type, dims, pass.collected.data()});
     }
     return write_safetensors(path, tensors,
                              {{"format", "edgesmith-samples"},
@@ -108,7 +108,8 @@ class Evaluator {
     }
     pass.dims = std::move(*dims);
     if (pass.reference != nullptr && pass.reference->sample_dims() != pass.dims) {
-      pass.result.reason = "the output is " + dims_text(pass.dims) + " for a sample, its reference " +
+      pass.result.reason = "the output is " + dims_text(pass.dims) +
+                           " for a sample, its reference " +
                            dims_text(pass.reference->sample_dims());
       pass.reference = nullptr;
     }

@@ -14,11 +14,17 @@ using namespace edgesmith::harness;
 
 int dispatch(const Options& options) {
   switch (options.command) {
-    case Command::kBench: return bench_command(options);
-    case Command::kVerify: return verify_command(options);
-    case Command::kInfo: return info_command(options);
-    case Command::kMeasure: return measure_command(options.measure);
-    case Command::kHelp: std::cout << help_text() << std::flush; break;
+    case Command::kBench:
+      return bench_command(options);
+    case Command::kVerify:
+      return verify_command(options);
+    case Command::kInfo:
+      return info_command(options);
+    case Command::kMeasure:
+      return measure_command(options.measure);
+    case Command::kHelp:
+      std::cout << help_text() << std::flush;
+      break;
     case Command::kVersion:
       std::cout << "edgesmith harness " << EDGESMITH_RUNTIME_VERSION << std::endl;
       break;

@@ -27,12 +27,11 @@ json evaluation_json(const Evaluation& evaluation) {
   for (const OutputErrors& output : evaluation.outputs) {
     json errors = json::array();
     for (const SampleError& error : output.errors) {
-      errors.push_back({error.signal, error.noise, error.cosine, error.max_abs_error,
-                        error.finite ? 1 : 0});
+      errors.push_back(
+          {error.signal, error.noise, error.cosine, error.max_abs_error, error.finite ? 1 : 0});
     }
-    outputs.push_back({{"output", output.output},
-                       {"errors", std::move(errors)},
-                       {"reason", output.reason}});
+    outputs.push_back(
+        {{"output", output.output}, {"errors", std::move(errors)}, {"reason", output.reason}});
   }
   return {{"outputs", std::move(outputs)},
           {"classes", evaluation.classes},
@@ -64,12 +63,13 @@ class Measurement {
     Result<ModelIo> io = ModelIo::create(*session, *source, spec_.shapes);
     if (!io) return io.error();
     document_["process"]["load_ns"] = load_ns;
-    document_["effective"] = {{"provider", effective->provider},
-                              {"threads", spec_.threads},
-                              {"placement", nullptr},
-                              {"batch", io->batch()},
-                              {"outputs", io->preallocated() ? "preallocated" : "allocated-per-run"},
-                              {"reasons", {{"placement", "found in the first process only"}}}};
+    document_["effective"] = {
+        {"provider", effective->provider},
+        {"threads", spec_.threads},
+        {"placement", nullptr},
+        {"batch", io->batch()},
+        {"outputs", io->preallocated() ? "preallocated" : "allocated-per-run"},
+        {"reasons", {{"placement", "found in the first process only"}}}};
     if (Status status = time(*session, *io, loaded); !status) return status;
     if (!spec_.accuracy) return Done{};
     if (Status status = compare(*session, *io, *source); !status) return status;
@@ -100,9 +100,8 @@ class Measurement {
     process["warmup"] = {{"iterations", series->warmup_iterations},
                          {"kind", warmup_name(series->kind)}};
     process["memory"] = memory_json(loaded.resident_bytes, used.peak_resident_bytes);
-    process["environment"] = {{"before", before},
-                              {"during", nullptr},
-                              {"after", snapshot_json(environment_.snapshot())}};
+    process["environment"] = {
+        {"before", before}, {"during", nullptr}, {"after", snapshot_json(environment_.snapshot())}};
     return Done{};
   }
 

@@ -12,7 +12,8 @@ namespace edgesmith::harness {
 
 /// Where a measuring process puts what it finds.
 struct MeasureChannel {
-  int result_fd = -1;   ///< Lines: "steady" and "done" around the timed part, then one JSON document.
+  int result_fd =
+      -1;  ///< Lines: "steady" and "done" around the timed part, then one JSON document.
   int latency_fd = -1;  ///< Every timed inference in order, int64 nanoseconds in native byte order.
 };
 

@@ -66,15 +66,21 @@ constexpr std::array<::option, 20> kLongOptions{{
 bool takes(Command command, int option) {
   switch (option) {
     case kHelpOption:
-    case kVersionOption: return true;
-    case kJson: return command != Command::kMeasure;
-    case kIdSalt: return command == Command::kBench || command == Command::kInfo;
+    case kVersionOption:
+      return true;
+    case kJson:
+      return command != Command::kMeasure;
+    case kIdSalt:
+      return command == Command::kBench || command == Command::kInfo;
     case kVariant:
     case kOutputs:
     case kModel:
-    case kSamples: return command == Command::kBench || command == Command::kVerify;
-    case kMinSqnr: return command == Command::kVerify;
-    default: return command == Command::kBench;
+    case kSamples:
+      return command == Command::kBench || command == Command::kVerify;
+    case kMinSqnr:
+      return command == Command::kVerify;
+    default:
+      return command == Command::kBench;
   }
 }
 
@@ -155,8 +161,7 @@ Status add_shape(const std::string& text, Options& options) {
   Shape shape;
   for (const std::string& part : split_commas(text)) {
     const std::size_t equals = part.rfind('=');
-    const auto size =
-        equals == std::string::npos ? std::nullopt : whole(part.substr(equals + 1));
+    const auto size = equals == std::string::npos ? std::nullopt : whole(part.substr(equals + 1));
     if (!size || *size < 1 || equals == 0 || !shape.emplace(part.substr(0, equals), *size).second) {
       return usage("--shape takes dimension=size,... with sizes from 1, not '" + text + "'");
     }
@@ -187,21 +192,48 @@ Status apply(int code, const std::string& value, Options& options) {
     case kVariant:
       for (std::string& name : split_commas(value)) options.variants.push_back(std::move(name));
       return Done{};
-    case kThreads: return add_threads(value, options);
-    case kShape: return add_shape(value, options);
-    case kProvider: options.provider = value; return Done{};
-    case kRequireProvider: options.require_provider = true; return Done{};
-    case kProfile: options.profile = true; return Done{};
-    case kEmulated: options.emulated = true; return Done{};
-    case kJson: options.json_path = value; return Done{};
-    case kSamplesOut: options.samples_out_path = value; return Done{};
-    case kOutputs: options.outputs_path = value; return Done{};
-    case kIdSalt: options.id_salt = value; return Done{};
-    case kModel: options.model_path = value; return Done{};
-    case kSamples: options.samples_path = value; return Done{};
-    case kHelpOption: options.command = Command::kHelp; return Done{};
-    case kVersionOption: options.command = Command::kVersion; return Done{};
-    default: return set_number(code, value, options);
+    case kThreads:
+      return add_threads(value, options);
+    case kShape:
+      return add_shape(value, options);
+    case kProvider:
+      options.provider = value;
+      return Done{};
+    case kRequireProvider:
+      options.require_provider = true;
+      return Done{};
+    case kProfile:
+      options.profile = true;
+      return Done{};
+    case kEmulated:
+      options.emulated = true;
+      return Done{};
+    case kJson:
+      options.json_path = value;
+      return Done{};
+    case kSamplesOut:
+      options.samples_out_path = value;
+      return Done{};
+    case kOutputs:
+      options.outputs_path = value;
+      return Done{};
+    case kIdSalt:
+      options.id_salt = value;
+      return Done{};
+    case kModel:
+      options.model_path = value;
+      return Done{};
+    case kSamples:
+      options.samples_path = value;
+      return Done{};
+    case kHelpOption:
+      options.command = Command::kHelp;
+      return Done{};
+    case kVersionOption:
+      options.command = Command::kVersion;
+      return Done{};
+    default:
+      return set_number(code, value, options);
   }
 }
 

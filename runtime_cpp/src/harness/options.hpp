@@ -32,9 +32,9 @@ struct Options {
   std::string samples_out_path;
   std::string outputs_path;
   std::string id_salt;
-  std::string model_path;    ///< Empty: the bundle's.
-  std::string samples_path;  ///< Empty: the bundle's.
-  double min_sqnr_db = -1;   ///< Negative: as the variant says.
+  std::string model_path;            ///< Empty: the bundle's.
+  std::string samples_path;          ///< Empty: the bundle's.
+  double min_sqnr_db = -1;           ///< Negative: as the variant says.
   std::vector<std::string> measure;  ///< Arguments of the internal command.
 };
 

@@ -109,12 +109,13 @@ std::string report_table(const json& report) {
     };
     const json& processes = run["processes"];
     const bool has_memory = !processes.empty() && processes[0]["memory"].is_object();
-    text += padded(printable(run["key"].get<std::string>()), 44) + padded(percentile("50"), 10) +
-            padded(percentile("99"), 10) + padded(cell(run["throughput_per_s"], 1, "%.1f"), 10) +
-            padded(has_memory ? cell(processes[0]["memory"]["peak_rss_bytes"], 1.0 / 1048576, "%.1f")
-                              : "-",
-                   8) +
-            padded(accuracy_cell(run), 14) + run["verdict"].get<std::string>() + "\n";
+    text +=
+        padded(printable(run["key"].get<std::string>()), 44) + padded(percentile("50"), 10) +
+        padded(percentile("99"), 10) + padded(cell(run["throughput_per_s"], 1, "%.1f"), 10) +
+        padded(has_memory ? cell(processes[0]["memory"]["peak_rss_bytes"], 1.0 / 1048576, "%.1f")
+                          : "-",
+               8) +
+        padded(accuracy_cell(run), 14) + run["verdict"].get<std::string>() + "\n";
     if (run["error"].is_object()) {
       text += "  " + printable(run["error"]["message"].get<std::string>()) + "\n";
     }

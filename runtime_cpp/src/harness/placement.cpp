@@ -66,9 +66,8 @@ json operator_list(const std::map<std::pair<std::string, std::string>, Operator>
   for (const auto& [key, entry] : operators) total_ns += entry.total_ns;
   std::vector<json> rows;
   for (const auto& [key, entry] : operators) {
-    const double share = total_ns == 0 ? 0.0
-                                       : static_cast<double>(entry.total_ns) /
-                                             static_cast<double>(total_ns);
+    const double share =
+        total_ns == 0 ? 0.0 : static_cast<double>(entry.total_ns) / static_cast<double>(total_ns);
     rows.push_back({{"op_type", key.first},
                     {"provider", key.second},
                     {"count", entry.count},

@@ -14,9 +14,10 @@ using nlohmann::json;
 
 json process_json(const ChildOutcome& outcome, std::size_t run, std::size_t index,
                   const RunReportContext& context) {
-  json process = {{"index", index},       {"load_ns", nullptr}, {"first_inference_ns", nullptr},
-                  {"warmup", nullptr},    {"latency", nullptr}, {"memory", nullptr},
-                  {"samples_ref", nullptr}, {"environment", nullptr}, {"error", outcome.error}};
+  json process = {
+      {"index", index},         {"load_ns", nullptr},     {"first_inference_ns", nullptr},
+      {"warmup", nullptr},      {"latency", nullptr},     {"memory", nullptr},
+      {"samples_ref", nullptr}, {"environment", nullptr}, {"error", outcome.error}};
   if (!outcome.error.is_null()) return process;
   process.update(outcome.document["process"]);
   process["environment"]["during"] = outcome.during;
@@ -57,7 +58,8 @@ json first_error(const Run& run, const RunReportContext& context) {
     if (!outcome.error.is_null()) return outcome.error;
   }
   if (run.processes.size() == static_cast<std::size_t>(context.processes_requested)) return nullptr;
-  return error_json("interrupted", {ErrorCode::kInterrupted, "a signal ended the work before this"});
+  return error_json("interrupted",
+                    {ErrorCode::kInterrupted, "a signal ended the work before this"});
 }
 
 void fill_measurements(const Run& run, const RunReportContext& context, RunReport& report) {
@@ -70,7 +72,8 @@ void fill_measurements(const Run& run, const RunReportContext& context, RunRepor
   document["accuracy"] = accuracy_json(summary.evaluation);
   document["reference"] = reference_json(summary.evaluation);
   std::vector<std::int64_t> pooled;
-  for (const auto& steady : summary.steady) pooled.insert(pooled.end(), steady.begin(), steady.end());
+  for (const auto& steady : summary.steady)
+    pooled.insert(pooled.end(), steady.begin(), steady.end());
   std::sort(pooled.begin(), pooled.end());
   const LatencySummary latency = summarize_latencies(pooled);
   if (context.emulated) {
@@ -96,18 +99,12 @@ std::string samples_tensor(std::size_t run, std::size_t process) {
 RunReport report_run(const Run& run, std::size_t index, const RunReportContext& context) {
   RunReport report;
   json& document = report.document;
-  document = {{"key", run_key(run.spec)},
-              {"requested", requested_json(run.spec, context)},
-              {"effective", nullptr},
-              {"processes", json::array()},
-              {"latency", nullptr},
-              {"throughput_per_s", nullptr},
-              {"accuracy", nullptr},
-              {"reference", nullptr},
-              {"profile", nullptr},
-              {"verdict", "failed"},
-              {"conditions", json::array()},
-              {"error", first_error(run, context)},
+  document = {{"key", run_key(run.spec)},    {"requested", requested_json(run.spec, context)},
+              {"effective", nullptr},        {"processes", json::array()},
+              {"latency", nullptr},          {"throughput_per_s", nullptr},
+              {"accuracy", nullptr},         {"reference", nullptr},
+              {"profile", nullptr},          {"verdict", "failed"},
+              {"conditions", json::array()}, {"error", first_error(run, context)},
               {"reasons", json::object()}};
   report.summary.key = run_key(run.spec);
   report.summary.variant = run.spec.variant;

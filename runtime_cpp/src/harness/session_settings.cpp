@@ -16,12 +16,13 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kProvider
 }  // namespace
 
 Result<EffectiveSettings> session_settings(const WantedSession& wanted) {
-  const auto known =
-      std::find_if(kProviders.begin(), kProviders.end(),
-                   [&](const auto& names) { return names.first == wanted.provider; });
+  const auto known = std::find_if(kProviders.begin(), kProviders.end(), [&](const auto& names) {
+    return names.first == wanted.provider;
+  });
   if (known == kProviders.end()) {
     std::string list;
-    for (const auto& names : kProviders) list += (list.empty() ? "" : ", ") + std::string(names.first);
+    for (const auto& names : kProviders)
+      list += (list.empty() ? "" : ", ") + std::string(names.first);
     return Error{ErrorCode::kUsage,
                  "provider '" + wanted.provider + "' is not known; known: " + list};
   }
@@ -35,8 +36,7 @@ Result<EffectiveSettings> session_settings(const WantedSession& wanted) {
   const auto& there = runtime->providers;
   const bool available = std::find(there.begin(), there.end(), known->second) != there.end();
   if (!available && wanted.require_provider) {
-    return Error{ErrorCode::kHarness,
-                 "this runtime has no provider " + std::string(known->second)};
+    return Error{ErrorCode::kHarness, "this runtime has no provider " + std::string(known->second)};
   }
   EffectiveSettings effective;
   effective.provider = available ? wanted.provider : "cpu";

@@ -47,7 +47,8 @@ Condition not_throttled(const json& processes) {
       return {"not_throttled", std::nullopt, "no throttle counter can be read here"};
     }
     if (after > before) {
-      return {"not_throttled", false, "the CPU was throttled by heat: cool it, or pause between runs"};
+      return {"not_throttled", false,
+              "the CPU was throttled by heat: cool it, or pause between runs"};
     }
   }
   return {"not_throttled", true, ""};
@@ -94,9 +95,10 @@ Condition low_spread(const std::vector<std::int64_t>& pooled) {
     return static_cast<double>(pooled[static_cast<std::size_t>(position)]);
   };
   if (at(0.75) - at(0.25) <= kInterquartileShare * at(0.5)) return {"low_spread", true, ""};
-  return {"low_spread", false,
-          "half of the latencies spread over more than 20 % of the median: stop other work, pin the "
-          "frequency"};
+  return {
+      "low_spread", false,
+      "half of the latencies spread over more than 20 % of the median: stop other work, pin the "
+      "frequency"};
 }
 
 Condition steady_state(const json& processes) {
@@ -143,12 +145,15 @@ std::string verdict_name(const std::vector<Condition>& conditions, bool emulated
 
 Verdict judge(const Evidence& evidence) {
   const json& processes = evidence.run["processes"];
-  const std::vector<Condition> conditions{
-      frequency_controlled(processes),   not_throttled(processes),
-      low_load(evidence),                low_steal(processes),
-      processes_agree(evidence.steady),  low_spread(evidence.pooled),
-      steady_state(processes),           enough_samples(evidence.pooled.size()),
-      provider_effective(evidence.run)};
+  const std::vector<Condition> conditions{frequency_controlled(processes),
+                                          not_throttled(processes),
+                                          low_load(evidence),
+                                          low_steal(processes),
+                                          processes_agree(evidence.steady),
+                                          low_spread(evidence.pooled),
+                                          steady_state(processes),
+                                          enough_samples(evidence.pooled.size()),
+                                          provider_effective(evidence.run)};
   json list = json::array();
   for (const Condition& condition : conditions) {
     list.push_back({{"name", condition.name},

@@ -25,19 +25,19 @@ json judge_output(const OutputErrors& output, double least_db, Verification& ver
   const Measured sqnr = sqnr_db(output.errors);
   const auto broken = std::count_if(output.errors.begin(), output.errors.end(),
                                     [](const SampleError& error) { return !error.finite; });
-  const bool exact =
-      !output.errors.empty() && std::all_of(output.errors.begin(), output.errors.end(),
-                                            [](const SampleError& error) { return error.noise == 0; });
-  const bool passed = output.reason.empty() && broken == 0 &&
-                      (exact || (sqnr.value && *sqnr.value >= least_db));
+  const bool exact = !output.errors.empty() &&
+                     std::all_of(output.errors.begin(), output.errors.end(),
+                                 [](const SampleError& error) { return error.noise == 0; });
+  const bool passed =
+      output.reason.empty() && broken == 0 && (exact || (sqnr.value && *sqnr.value >= least_db));
   verification.passed = verification.passed && passed;
-  json entry = {{"name", output.output},
-                {"passed", passed},
-                {"samples", output.errors.size()},
-                {"samples_not_finite", broken},
-                {"bit_equal", exact},
-                {"sqnr_db", measured_json(output.reason.empty() ? sqnr
-                                                                : Measured{{}, {}, output.reason})}};
+  json entry = {
+      {"name", output.output},
+      {"passed", passed},
+      {"samples", output.errors.size()},
+      {"samples_not_finite", broken},
+      {"bit_equal", exact},
+      {"sqnr_db", measured_json(output.reason.empty() ? sqnr : Measured{{}, {}, output.reason})}};
   entry["max_abs_error"] = measured_json(max_abs_error(output.errors));
   return entry;
 }
@@ -77,8 +77,8 @@ Status verify(Verification& verification) {
     document["outputs"].push_back(judge_output(output, least, verification));
   }
   if (!evaluation->outputs.empty() && verification.passed) return Done{};
-  return Error{ErrorCode::kHarness, "the outputs of " + variant.name +
-                                        " are not what the golden samples expect"};
+  return Error{ErrorCode::kHarness,
+               "the outputs of " + variant.name + " are not what the golden samples expect"};
 }
 
 std::string verification_text(const json& document) {
