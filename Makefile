@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CPP_BUILD := build/cpp
+# Several sources in one compilation: half the time, for the same checks.
+CPP_OPTIONS := -G Ninja -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=10
 CPP_FILES = $(shell git ls-files 'runtime_cpp/*.cpp' 'runtime_cpp/*.hpp')
 
 .PHONY: demo test check-slow lint test-python test-cpp test-cpp-sanitized bench docs format venv-test
@@ -23,13 +25,13 @@ lint: venv-test
 	clang-format --dry-run --Werror $(CPP_FILES)
 
 test-cpp: venv-test
-	cmake -S . -B $(CPP_BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DEDGESMITH_WERROR=ON > /dev/null
+	cmake -S . -B $(CPP_BUILD) $(CPP_OPTIONS) -DCMAKE_BUILD_TYPE=Release -DEDGESMITH_WERROR=ON > /dev/null
 	cmake --build $(CPP_BUILD)
 	ctest --test-dir $(CPP_BUILD) --output-on-failure
 
 test-cpp-sanitized: venv-test
 	@if command -v g++ > /dev/null; then \
-	  cmake -S . -B $(CPP_BUILD)-sanitized -G Ninja -DCMAKE_BUILD_TYPE=Debug \
+	  cmake -S . -B $(CPP_BUILD)-sanitized $(CPP_OPTIONS) -DCMAKE_BUILD_TYPE=Debug \
 	    -DCMAKE_CXX_COMPILER=g++ -DCMAKE_C_COMPILER=gcc -DEDGESMITH_SANITIZE=ON > /dev/null && \
 	  cmake --build $(CPP_BUILD)-sanitized && \
 	  ctest --test-dir $(CPP_BUILD)-sanitized --output-on-failure; \

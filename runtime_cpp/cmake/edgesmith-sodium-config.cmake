@@ -62,5 +62,6 @@ function(edgesmith_add_sodium target)
   target_compile_options(${target} PRIVATE -ffunction-sections -fdata-sections -w
     "-ffile-prefix-map=${EDGESMITH_SODIUM_ROOT}=libsodium")
   target_link_options(${target} PUBLIC LINKER:--gc-sections)
-  set_target_properties(${target} PROPERTIES C_STANDARD 99 POSITION_INDEPENDENT_CODE ON)
+  set_target_properties(${target} PROPERTIES C_STANDARD 99 POSITION_INDEPENDENT_CODE ON
+                                             UNITY_BUILD OFF)
 endfunction()

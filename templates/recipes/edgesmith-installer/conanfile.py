@@ -33,6 +33,9 @@ class EdgesmithInstaller(ConanFile):
     def generate(self):
         toolchain = CMakeToolchain(self)
         toolchain.user_presets_path = False
+        # Reading the same large headers for every source would double the time.
+        toolchain.cache_variables["CMAKE_UNITY_BUILD"] = True
+        toolchain.cache_variables["CMAKE_UNITY_BUILD_BATCH_SIZE"] = "10"
         toolchain.extra_cxxflags = [
             f"-ffile-prefix-map={dependency.package_folder}={dependency.ref.name}"
             for dependency in self.dependencies.values()

@@ -28,6 +28,9 @@ class EdgesmithRuntime(ConanFile):
     def generate(self):
         toolchain = CMakeToolchain(self)
         toolchain.user_presets_path = False
+        # Reading the same large headers for every source would double the time.
+        toolchain.cache_variables["CMAKE_UNITY_BUILD"] = True
+        toolchain.cache_variables["CMAKE_UNITY_BUILD_BATCH_SIZE"] = "10"
         toolchain.cache_variables["EDGESMITH_BUILD_TESTS"] = False
         # No path of this machine may end up in a binary.
         toolchain.extra_cxxflags = [
