@@ -10,13 +10,14 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
 endif()
 
+get_filename_component(edgesmith_source_root "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
 add_library(edgesmith-options INTERFACE)
 target_compile_features(edgesmith-options INTERFACE cxx_std_17)
 target_compile_options(edgesmith-options INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion
   $<$<BOOL:${EDGESMITH_WERROR}>:-Werror>
   -ffunction-sections -fdata-sections
-  "-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}=edgesmith"
+  "-ffile-prefix-map=${edgesmith_source_root}=edgesmith"
   "-ffile-prefix-map=${CMAKE_BINARY_DIR}=build")
 target_link_options(edgesmith-options INTERFACE LINKER:--gc-sections)
 if(EDGESMITH_SANITIZE)
