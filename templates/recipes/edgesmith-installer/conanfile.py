@@ -36,8 +36,9 @@ class EdgesmithInstaller(ConanFile):
         # Reading the same large headers for every source would double the time.
         toolchain.cache_variables["CMAKE_UNITY_BUILD"] = True
         toolchain.cache_variables["CMAKE_UNITY_BUILD_BATCH_SIZE"] = "10"
+        # No path of this machine may end up in a binary. Quoted, for folders with a space.
         toolchain.extra_cxxflags = [
-            f"-ffile-prefix-map={dependency.package_folder}={dependency.ref.name}"
+            rf"\"-ffile-prefix-map={dependency.package_folder}={dependency.ref.name}\""
             for dependency in self.dependencies.values()
         ]
         toolchain.generate()

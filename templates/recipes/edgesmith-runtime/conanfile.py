@@ -32,9 +32,11 @@ class EdgesmithRuntime(ConanFile):
         toolchain.cache_variables["CMAKE_UNITY_BUILD"] = True
         toolchain.cache_variables["CMAKE_UNITY_BUILD_BATCH_SIZE"] = "10"
         toolchain.cache_variables["EDGESMITH_BUILD_TESTS"] = False
-        # No path of this machine may end up in a binary.
+        # CMake would else write a path of this machine's length, and shorten it when installing.
+        toolchain.cache_variables["CMAKE_BUILD_WITH_INSTALL_RPATH"] = True
+        # No path of this machine may end up in a binary. Quoted, for folders with a space.
         toolchain.extra_cxxflags = [
-            f"-ffile-prefix-map={dependency.package_folder}={dependency.ref.name}"
+            rf"\"-ffile-prefix-map={dependency.package_folder}={dependency.ref.name}\""
             for dependency in self.dependencies.values()
         ]
         toolchain.generate()
