@@ -9,7 +9,11 @@ CPP_FILES = $(shell git ls-files 'runtime_cpp/*.cpp' 'runtime_cpp/*.hpp')
 .PHONY: demo test check-slow lint test-python test-cpp test-cpp-sanitized bench docs format venv-test
 
 demo:
-	@tools/venv.sh torch,examples
+	@tools/venv.sh
+	@edgesmith fetch -q -p examples/digits & fetching=$$!; \
+	  trap 'kill $$fetching 2> /dev/null' INT TERM; \
+	  tools/venv.sh torch,examples; installed=$$?; \
+	  wait $$fetching || exit $$?; exit $$installed
 	@edgesmith run -p examples/digits
 
 test: venv-test lint test-cpp test-cpp-sanitized test-python

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes .venv with edgesmith and the extras given (such as "torch,examples,test") in it.
+# Makes .venv with edgesmith and the extras given (such as "torch,examples,test", or none) in it.
 # A stamp holds what was installed from, so that an unchanged .venv is left as it is.
 set -euo pipefail
 
-extras="$1"
+extras="${1:-}"
 cd "$(dirname "$0")/.."
-stamp=".venv/.edgesmith-$(echo "$extras" | tr ',' '-')"
+stamp=".venv/.edgesmith-${extras//,/-}"
 if [ -f "$stamp" ] && ! [ pyproject.toml -nt "$stamp" ] && ! [ constraints.txt -nt "$stamp" ]; then
   exit 0
 fi
@@ -23,8 +23,8 @@ if ! [ -x .venv/bin/pip ]; then
     "$python" -m venv .venv
   fi
 fi
-command -v npm >/dev/null 2>&1 || extras="$extras,npm"
-echo "installing edgesmith[$extras] and what it needs into .venv"
+command -v npm >/dev/null 2>&1 || extras="${extras:+$extras,}npm"
+echo "installing edgesmith${extras:+[$extras]} and what it needs into .venv"
 .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-  --editable ".[$extras]" 2> >(grep -v "^WARNING: Location" >&2)
+  --editable ".${extras:+[$extras]}" 2> >(grep -v "^WARNING: Location" >&2)
 touch "$stamp"

@@ -29,6 +29,7 @@ VERBS = {
     "generate": "write the CMake project of a target",
     "compile": "Conan and CMake: build the bundle of a target",
     "build": "export, simplify, quantize, generate and compile",
+    "fetch": "download all that a build needs; afterwards --offline works",
     "flash": "install the release on a device",
     "bench": "measure on a device and bring the report back",
     "report": "render reports",
