@@ -20,6 +20,8 @@ from edgesmith.files import MARKER, copy_file, host_file_errors, write_atomic
 from edgesmith.hashing import sha256_file, sha256_json
 
 MAX_DEPENDENCY_SETS = 16
+# What builds leave in a project's folder; a listing of it must not change by them.
+_NOT_LISTED = frozenset({"__pycache__", "build", "reports"})
 
 
 def cache_root(environment: Mapping[str, str] = os.environ) -> Path:
@@ -43,10 +45,15 @@ def digest_of(path: Path, kind: str) -> str:
     """The present digest of a dependency: of a file's bytes, or of a folder's names."""
     try:
         if kind == "folder":
-            return sha256_json(sorted(p.name for p in path.iterdir() if p.name != "__pycache__"))
+            return sha256_json(sorted(p.name for p in path.iterdir() if _counts(p.name)))
         return sha256_file(path) if path.is_file() else ""
     except OSError:
         return ""
+
+
+def _counts(name: str) -> bool:
+    """Whether a name in a listed folder is the user's: not ours, a cache or hidden."""
+    return name not in _NOT_LISTED and not name.startswith(".")
 
 
 def observe(paths: Iterable[tuple[Path, str]], *, base: Path) -> tuple[Dependency, ...]:

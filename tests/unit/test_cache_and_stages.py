@@ -162,7 +162,8 @@ def test_folder_listings_are_dependencies_too(tmp_path: Path) -> None:
     data.mkdir()
     (before,) = observe([(data, "folder")], base=tmp_path)
     assert before == Dependency(path="data", kind="folder", digest=before.digest)
-    (data / "__pycache__").mkdir()
+    for made_by_builds in ("__pycache__", "build", "reports", ".venv"):
+        (data / made_by_builds).mkdir()
     assert observe([(data, "folder")], base=tmp_path) == (before,)
     (data / "new.npz").touch()
     assert observe([(data, "folder")], base=tmp_path) != (before,)

@@ -154,3 +154,14 @@ def test_size_combinations_are_bounded() -> None:
     assert size_combinations({}) == [{}]
     assert size_combinations({"a": [1, 2], "b": [3]}) == [{"a": 1, "b": 3}, {"a": 2, "b": 3}]
     assert len(size_combinations({n: [1, 2, 3] for n in "abcd"})) == 16
+
+
+def test_searches_for_modules_are_no_reads_of_the_project(project: Path) -> None:
+    import importlib.metadata
+    import pkgutil
+
+    tracker = tracked(project)
+    with pytest.raises(importlib.metadata.PackageNotFoundError):
+        importlib.metadata.version("no-such-distribution-anywhere")
+    assert [m.name for m in pkgutil.iter_modules([str(project)])] == []
+    assert names(tracker, project) == set()

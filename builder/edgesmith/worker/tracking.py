@@ -11,7 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_IMPORT_SYSTEM = "<frozen importlib._bootstrap_external>"
+# Parts of Python that list the folders of sys.path, the project's among them, to find modules
+# and installed distributions. What they find is noted when it is read.
+_SEARCHERS = ("<frozen importlib", "/importlib/", "/pkgutil.py")
+# How many callers up a search may stand above the listing itself.
+_SEARCH_DEPTH = 4
 _SYSTEM_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/bin", "/opt")
 
 
@@ -83,7 +87,13 @@ def _is_read(mode: object, flags: object) -> bool:
 
 def _called_by_import() -> bool:
     frame = sys._getframe(2)
-    return frame.f_code.co_filename == _IMPORT_SYSTEM
+    for _ in range(_SEARCH_DEPTH):
+        if any(part in frame.f_code.co_filename for part in _SEARCHERS):
+            return True
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+    return False
 
 
 def _watch_safetensors(note: Callable[[object, str], None]) -> None:
