@@ -101,7 +101,7 @@ CASES = [
     Case(name="no such callable", code=3, change=edited("edgesmith.toml", "py:build", "py:bild"),
          says=("has no 'bild'", "did you mean 'build'")),
     Case(name="syntax error", change=write("model.py", "def build(:\n"), code=3,
-         says=("SyntaxError", "model")),
+         says=("SyntaxError", "model.py:1", "correct the code")),
     Case(name="no module", change=write("model.py", WHOLE_MODEL), code=3,
          says=("returned a dict, not a torch.nn.Module", "model.source")),
     Case(name="forward raises", code=3, says=("ValueError: no such digit", "network.py:"),
@@ -112,6 +112,8 @@ CASES = [
                  "        raise ValueError('no such digit')"))),
     Case(name="user code exits", code=3, says=("ended the process", "model.source"),
          change=write("model.py", "import os\n\n\ndef build():\n    os._exit(0)\n")),
+    Case(name="user code calls exit", code=3, says=("SystemExit: 3", "model.py:5"),
+         change=write("model.py", "import sys\n\n\ndef build():\n    sys.exit(3)\n")),
     Case(name="user code dies", code=3, says=("SIGSEGV", "model.py"),
          change=write("model.py", "import os, signal\n\n\ndef build():\n"
                       "    os.kill(os.getpid(), signal.SIGSEGV)\n")),

@@ -79,6 +79,8 @@ def test_a_misspelt_variable_is_an_error(project_file: Path) -> None:
         ("schema = 1", "schema = 2", "schema: found 2; expected 1"),
         ("[data]", "[bench]\nprocesses = '3'\n[data]", "bench.processes: found '3'"),
         ("[data]", "[bench]\nvariants = []\n[data]", "bench.variants: found []"),
+        ("[data]", "[bench]\nmin_seconds = inf\n[data]", "bench.min_seconds: found inf"),
+        ("[data]", "[bench]\nthreads = [1, 1]\n[data]", "expected each entry once"),
         ("[data]", "[quantize]\naccuracy_budget = nan\n[data]", "quantize.accuracy_budget"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from edgesmith.cli.session import Outcome, Session
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
                 copy_file(root / arguments.example / file, target / file, mode=0o644)
     listing = "\n".join(f"  {file}" for file in files)
     verb = "would write" if session.dry_run else "wrote"
-    text = f"{verb} {target}\n{listing}\nnext: edgesmith run -p {target}"
+    text = f"{verb} {target}\n{listing}\nnext: edgesmith run -p {shlex.quote(str(target))}"
     return Outcome(data={"folder": str(target), "files": [str(f) for f in files]}, text=text)
 
 

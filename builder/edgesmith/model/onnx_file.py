@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +29,17 @@ def load(path: Path, *, shown_as: str | None = None) -> onnx.ModelProto:
     from google.protobuf.message import DecodeError
 
     where = shown_as or str(path)
+    if path.is_dir():
+        raise ModelError("this is a folder, not an ONNX file", where=where, hint="name the file")
     if not path.is_file():
         raise ModelError(
             "the ONNX file does not exist", where=where, hint="correct the path to the model"
+        )
+    if not os.access(path, os.R_OK):
+        raise ModelError(
+            "the ONNX file can't be read: permission denied",
+            where=where,
+            hint="give your user permission to read it",
         )
     try:
         _refuse_outside_data(path, where)

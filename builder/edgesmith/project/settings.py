@@ -35,7 +35,7 @@ Positive = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """A table of the project file: frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class InputSettings(Section):
@@ -144,6 +144,13 @@ class BenchSettings(Section):
     processes: Annotated[int, Field(ge=1, le=100)] = Field(
         3, description="Fresh processes for each run."
     )
+
+    @field_validator("shapes", "threads", "variants")
+    @classmethod
+    def _each_once(cls, value: tuple[object, ...]) -> tuple[object, ...]:
+        if any(one in value[:index] for index, one in enumerate(value)):
+            raise ValueError("each entry once")
+        return value
 
 
 class GateSettings(Section):

@@ -18,6 +18,10 @@ class WorkerFailure(Exception):
 
 def place_in_project(error: BaseException, project: Path) -> str | None:
     """`FILE:LINE in FUNCTION` of the innermost frame of the user's own code."""
+    if isinstance(error, SyntaxError) and error.filename:
+        path = Path(error.filename)
+        if path.is_relative_to(project):
+            return f"{path.relative_to(project)}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     for frame in reversed(frames):
         path = Path(frame.filename)

@@ -47,7 +47,8 @@ def _run(operation: Any, request: dict[str, Any], project: Path) -> dict[str, An
         return _failure(failure.what, failure.where, failure.hint)
     except MemoryError:
         return _failure("out of memory", request["where"], "use fewer samples or a larger machine")
-    except Exception as error:
+    # Ctrl-C is for the parent, which ends this process: what arrives here was raised by user code.
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
         place = place_in_project(error, project)
         return _failure(
             describe(error),
