@@ -8,7 +8,7 @@ from typing import Any
 
 from edgesmith import __version__
 from edgesmith.bundle.assemble import BundleRequest, assemble_bundle
-from edgesmith.compile.downloads import fetch
+from edgesmith.compile.downloads import Downloads, fetch
 from edgesmith.compile.stage import CompileSettings, compile_project
 from edgesmith.generate.request import GenerateRequest, VariantFile
 from edgesmith.generate.stage import write_project
@@ -55,23 +55,7 @@ def generate_stage(
             offline=context.offline,
             events=context.events,
         )
-        request = GenerateRequest(
-            model_name=model.name,
-            model_version=model.version,
-            target=target.name,
-            platform=target.platform,
-            toolchain=target.toolchain,
-            variants=tuple(
-                VariantFile(variant=one, file=quantized.folder / one.onnx.path)
-                for one in value.variants
-            ),
-            default_variant=value.default_variant,
-            golden=quantized.folder / value.golden.path,
-            evaluation=quantized.folder / value.evaluation.path,
-            downloads=downloads,
-            tools=tools,
-            edgesmith_version=__version__,
-        )
+        request = _generate_request(project, target, quantized, downloads)
         return Made(value=write_project(folder, request))
 
     return Stage(
@@ -92,6 +76,32 @@ def generate_stage(
         value_type=GeneratedProject,
         make=make,
         state=project.state_folder,
+    )
+
+
+def _generate_request(
+    project: Project,
+    target: Target,
+    quantized: StageResult[QuantizedModel],
+    downloads: Downloads,
+) -> GenerateRequest:
+    model, value = project.settings.model, quantized.value
+    return GenerateRequest(
+        model_name=model.name,
+        model_version=model.version,
+        target=target.name,
+        platform=target.platform,
+        toolchain=target.toolchain,
+        variants=tuple(
+            VariantFile(variant=one, file=quantized.folder / one.onnx.path)
+            for one in value.variants
+        ),
+        default_variant=value.default_variant,
+        golden=quantized.folder / value.golden.path,
+        evaluation=quantized.folder / value.evaluation.path,
+        downloads=downloads,
+        tools=tool_versions(),
+        edgesmith_version=__version__,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,9 +69,9 @@ class Pipeline:
         )
         return result
 
-    @property
+    @functools.cached_property
     def interpreter(self) -> Interpreter:
-        """The Python that runs the user's code."""
+        """The Python that runs the user's code; asked for its packages once."""
         return interpreter_of(self.project, self.context.events)
 
     def exported(self) -> StageResult[ExportedModel]:

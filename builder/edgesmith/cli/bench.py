@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgesmith.cli.flash import DeviceResult, run_on_devices
 from edgesmith.cli.report import style_of
 from edgesmith.cli.session import Outcome, Session
+from edgesmith.cli.targets import add_device_option
 
 if TYPE_CHECKING:
     from edgesmith.devices.bench import Measured
@@ -16,13 +17,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "--device",
-        action="append",
-        default=[],
-        metavar="D",
-        help="a device of the project; may repeat; 'all' names all",
-    )
+    add_device_option(parser)
     add(
         "--timeout",
         type=_seconds,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgesmith.cli.session import Outcome, Session
+from edgesmith.cli.targets import add_device_option
 
 if TYPE_CHECKING:
     from edgesmith.devices.each import Attempt
@@ -25,13 +26,7 @@ class DeviceResult:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "--device",
-        action="append",
-        default=[],
-        metavar="D",
-        help="a device of the project; may repeat; 'all' names all",
-    )
+    add_device_option(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--rollback", action="store_true", help="go back to the release before")
     what.add_argument("--list", action="store_true", help="list what is installed")

@@ -22,6 +22,17 @@ def add_target_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """--device, which may be given several times; `all` names all."""
+    parser.add_argument(
+        "--device",
+        action="append",
+        default=[],
+        metavar="D",
+        help="a device of the project; may repeat; 'all' names all",
+    )
+
+
 class StageLog:
     """Collects what became of each stage, for `--format json`."""
 

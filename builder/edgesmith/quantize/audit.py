@@ -6,7 +6,6 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from edgesmith.model import onnx_file
 from edgesmith.values import SessionOptions
 
 
@@ -32,13 +31,3 @@ def fused_operators(model: Path, options: SessionOptions) -> dict[str, int]:
         fused = onnx.load(path)
     counts = Counter(node.op_type for node in fused.graph.node)
     return dict(sorted(counts.items()))
-
-
-def quantized_share(model: Path) -> tuple[int, int]:
-    """(operators with integer inputs or Q/DQ around them, all others) of a QDQ file."""
-    graph = onnx_file.load(model).graph
-    dequantized = {out for n in graph.node if n.op_type == "DequantizeLinear" for out in n.output}
-    layout = {"QuantizeLinear", "DequantizeLinear"}
-    rest = [node for node in graph.node if node.op_type not in layout]
-    inside = sum(1 for node in rest if any(name in dequantized for name in node.input))
-    return inside, len(rest) - inside
