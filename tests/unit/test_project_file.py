@@ -62,6 +62,64 @@ def test_a_misspelt_variable_is_an_error(project_file: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("BENCH__PROCESSES", "many", "bench.processes: found 'many'; expected a whole number"),
+        ("BENCH__PROCESSES", "101", "bench.processes: found 101; expected 100 or less"),
+        ("BENCH__THREADS", "[0]", "bench.threads[0]: found 0; expected 1 or more"),
+        ("QUANTIZE", "int8", "quantize: found 'int8'; expected a table"),
+        ("QUANTIZE__CALIBRATION", "entropi", "'entropy'"),
+        ("DEVICES__DESK__TARGET", "hots", "devices.desk.target: found 'hots'"),
+        ("TARGETS__LAB__CPU", "znver4", "targets.lab.platform: missing"),
+        ("BUDGET", "1", "budget: unknown key"),
+    ],
+)
+def test_a_wrong_variable_is_named_and_the_file_is_not(
+    project_file: Path, name: str, value: str, says: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_project(project_file, {f"EDGESMITH_{name}": value})
+    assert says in caught.value.what
+    assert caught.value.where == f"the variable EDGESMITH_{name}"
+    assert "1 mistake in the settings" in caught.value.what
+
+
+def test_each_of_several_sources_is_named(project_file: Path) -> None:
+    local = project_file.with_name("edgesmith.local.toml")
+    local.write_text("[bench]\nprocesses = 0\n")
+    project_file.write_text(project_file.read_text().replace('name = "tiny"', 'name = "Tiny"'))
+    with pytest.raises(UsageError) as caught:
+        load_project(project_file, {"EDGESMITH_BENCH__MIN_SECONDS": "-1"})
+    lines = caught.value.what.splitlines()
+    assert [line.rpartition(" (in ")[2] for line in lines[1:]] == [
+        f"{project_file})", "the variable EDGESMITH_BENCH__MIN_SECONDS)", f"{local})",
+    ]  # fmt: skip
+
+
+def test_the_users_devices_hold_where_their_target_is(project_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "config" / "edgesmith"
+    folder.mkdir(parents=True)
+    file = folder / "devices.toml"
+    here, elsewhere = (
+        f'[devices.{name}]\ntarget = "{target}"\ntransport = "local"\n'
+        for name, target in (("shelf", "host"), ("pi", "raspberry"))
+    )
+    environment = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    file.write_text(here + elsewhere)
+    assert load_project(project_file, environment).device_names(["all"]) == ("shelf", "desk")
+    for content, says in (
+        ("devices = 3", "devices: expected tables"),
+        (here + "rot = 1", "devices.shelf.rot: unknown key; did you mean 'root'?"),
+        (here + "[bench]\nprocesses = 1", "bench: unknown key; only [devices.NAME]"),
+    ):
+        file.write_text(content)
+        with pytest.raises(UsageError) as caught:
+            load_project(project_file, environment)
+        assert says in caught.value.what
+        assert caught.value.where == str(file)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
         ("calibration =", "calibraton =", "data.calibraton: unknown key; did you mean 'calibr"),
@@ -74,7 +132,7 @@ def test_a_misspelt_variable_is_an_error(project_file: Path) -> None:
         ('transport = "local"', 'transport = "telepathy"', "found 'telepathy'; expected 'local'"),
         ('transport = "local"', 'transport = "local"\nroot = "/"', "never '/'"),
         ("batch = [1, 4]", "bach = [1, 4]", "model.inputs.image.sizes.bach"),
-        ("batch = [1, 4]", "batch = [0]", "greater than or equal to 1"),
+        ("batch = [1, 4]", "batch = [0]", "image.sizes.batch[0]: found 0; expected 1 or more"),
         ('["batch", 1, 8, 8]', '["batch", 1.5]', "model.inputs.image.shape"),
         ("schema = 1", "schema = 2", "schema: found 2; expected 1"),
         ("[data]", "[bench]\nprocesses = '3'\n[data]", "bench.processes: found '3'"),

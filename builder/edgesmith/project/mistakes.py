@@ -13,17 +13,19 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from edgesmith.project import settings as model
+from edgesmith.project.layers import Location
+from edgesmith.project.wording import expectation, shown
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """One mistake: `key` is dotted, `finding` says what is wrong and what is expected."""
+    """One mistake: where in the settings, and what is wrong and expected there."""
 
-    key: str
+    location: Location
     finding: str
 
     def render(self) -> str:
-        return f"{self.key}: {self.finding}"
+        return f"{dotted(self.location)}: {self.finding}"
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -35,40 +37,47 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"known here: {', '.join(names)}" if names else "nothing is known here"
 
 
-def validation_mistakes(error: ValidationError) -> list[Mistake]:
-    """Pydantic's findings in our words."""
-    mistakes = [_mistake(details) for details in error.errors(include_url=False)]
-    return list(dict.fromkeys(mistakes))
+def validation_mistakes(
+    error: ValidationError, *, root: type[BaseModel] = model.ProjectSettings, prefix: Location = ()
+) -> list[Mistake]:
+    """Pydantic's findings in our words; `prefix` is where the checked table stands."""
+    by_place: dict[Location, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        by_place.setdefault(_location(details), []).append(details)
+    # A list whose entries are wrong is also told to be too short: that is no mistake of its own.
+    above = {place[:depth] for place in by_place for depth in range(len(place))}
+    return [
+        Mistake(location=(*prefix, *place), finding=_finding(place, found, root))
+        for place, found in by_place.items()
+        if place not in above
+    ]
 
 
-def _mistake(details: ErrorDetails) -> Mistake:
-    location = tuple(part for part in details["loc"] if not _is_union_tag(part))
-    key = _dotted(location)
-    kind = details["type"]
-    if kind == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        return Mistake(key=key, finding=f"unknown key; {suggestion(str(location[-1]), known)}")
-    if kind == "missing":
-        return Mistake(key=key, finding="missing; this key is required")
-    found = details.get("input")
-    expected = details["msg"].removeprefix("Value error, ")
-    expected = expected.removeprefix("Input should be ").removeprefix("Input should ")
-    return Mistake(key=key, finding=f"found {_shown(found)}; expected {expected}")
+def _finding(location: Location, found: list[ErrorDetails], root: type[BaseModel]) -> str:
+    """One sentence for all that was tried at a place: a union is tried once for each member."""
+    first = found[0]
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(location[:-1], root)
+        return f"unknown key; {suggestion(str(location[-1]), known)}"
+    if first["type"] == "missing":
+        return "missing; this key is required"
+    expected = " or ".join(dict.fromkeys(expectation(details) for details in found))
+    return f"found {shown(first.get('input'))}; expected {expected}"
 
 
-def _is_union_tag(part: int | str) -> bool:
-    return isinstance(part, str) and (
-        part.startswith(("constrained-", "function-"))
-        or part
-        in {
-            "int",
-            "str",
-            "[key]",
-        }
-    )
+def _location(details: ErrorDetails) -> Location:
+    """Without what pydantic adds behind a list's index for a union's member, or behind a key."""
+    location = details["loc"]
+    if location and location[-1] == "[key]":
+        return location[:-1]
+    if len(location) > 1 and isinstance(location[-2], int) and isinstance(location[-1], str):
+        tags = ("constrained-", "function-", "int", "str")
+        return location[:-1] if location[-1].startswith(tags) else location
+    return location
 
 
-def _dotted(location: tuple[int | str, ...]) -> str:
+def dotted(location: Location) -> str:
+    """`bench.shapes[0].batch`."""
     text = ""
     for part in location:
         if isinstance(part, int):
@@ -78,14 +87,9 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     return text or "(file)"
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _known_keys(location: tuple[int | str, ...]) -> set[str]:
-    """The keys that may stand in the table at `location`."""
-    annotation: Any = model.ProjectSettings
+def _known_keys(location: Location, root: type[BaseModel]) -> set[str]:
+    """The keys that may stand in the table at `location` of `root`."""
+    annotation: Any = root
     for part in location:
         annotation = _descend(annotation, part)
         if annotation is None:
@@ -126,16 +130,16 @@ def reference_mistakes(raw: Mapping[str, Any]) -> list[Mistake]:
     for name, device in devices.items():
         target = device.get("target") if isinstance(device, Mapping) else None
         if isinstance(target, str) and target not in targets:
-            mistakes.append(_unknown(f"devices.{name}.target", target, targets))
+            mistakes.append(_unknown(("devices", name, "target"), target, targets))
         mistakes.extend(_root_mistakes(name, device))
-        mistakes.extend(_override_mistakes(f"devices.{name}", device, "bench", "gates"))
+        mistakes.extend(_override_mistakes(("devices", name), device, "bench", "gates"))
     for name, target in targets.items():
-        mistakes.extend(_override_mistakes(f"targets.{name}", target, "quantize", "bench"))
+        mistakes.extend(_override_mistakes(("targets", name), target, "quantize", "bench"))
     for key, known in (("targets", targets), ("devices", devices)):
         named = _table(raw, "defaults").get(key, ())
-        for name in named if isinstance(named, list) else ():
+        for index, name in enumerate(named if isinstance(named, list) else ()):
             if isinstance(name, str) and name not in known:
-                mistakes.append(_unknown(f"defaults.{key}", name, known))
+                mistakes.append(_unknown(("defaults", key, index), name, known))
     mistakes.extend(_size_mistakes(raw))
     return mistakes
 
@@ -145,10 +149,9 @@ def _table(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _unknown(key: str, name: str, known: Iterable[str]) -> Mistake:
-    return Mistake(
-        key=key, finding=f"found '{name}', which is not defined; " + suggestion(name, known)
-    )
+def _unknown(location: Location, name: str, known: Iterable[str]) -> Mistake:
+    finding = f"found '{name}', which is not defined; " + suggestion(name, known)
+    return Mistake(location=location, finding=finding)
 
 
 def _root_mistakes(name: str, device: object) -> list[Mistake]:
@@ -157,7 +160,7 @@ def _root_mistakes(name: str, device: object) -> list[Mistake]:
         return []
     if not root.strip("/. ") or ".." in root.split("/"):
         finding = f"found {root!r}; expected a folder of its own, never '/', without '..'"
-        return [Mistake(key=f"devices.{name}.root", finding=finding)]
+        return [Mistake(location=("devices", name, "root"), finding=finding)]
     return []
 
 
@@ -168,7 +171,7 @@ _OVERRIDES: dict[str, type[BaseModel]] = {
 }
 
 
-def _override_mistakes(prefix: str, table: object, *sections: str) -> list[Mistake]:
+def _override_mistakes(prefix: Location, table: object, *sections: str) -> list[Mistake]:
     mistakes = []
     for section in sections:
         values = table.get(section) if isinstance(table, Mapping) else None
@@ -178,13 +181,7 @@ def _override_mistakes(prefix: str, table: object, *sections: str) -> list[Mista
         try:
             cls.model_validate(dict(values))
         except ValidationError as error:
-            for details in error.errors(include_url=False):
-                one = _mistake(details)
-                finding = one.finding
-                if details["type"] == "extra_forbidden":
-                    known = suggestion(str(details["loc"][-1]), cls.model_fields)
-                    finding = f"unknown key; {known}"
-                mistakes.append(Mistake(key=f"{prefix}.{section}.{one.key}", finding=finding))
+            mistakes += validation_mistakes(error, root=cls, prefix=(*prefix, section))
     return mistakes
 
 
@@ -199,10 +196,10 @@ def _size_mistakes(raw: Mapping[str, Any]) -> list[Mistake]:
         sizes = _table(one, "sizes") if isinstance(one, Mapping) else {}
         for dim in sizes:
             if dim not in names:
-                mistakes.append(_unknown(f"model.inputs.{name}.sizes.{dim}", dim, names))
+                mistakes.append(_unknown(("model", "inputs", name, "sizes", dim), dim, names))
     shapes = _table(raw, "bench").get("shapes")
     for index, shape in enumerate(shapes if isinstance(shapes, list) and inputs else ()):
         for dim in shape if isinstance(shape, Mapping) else ():
             if dim not in dynamic:
-                mistakes.append(_unknown(f"bench.shapes[{index}].{dim}", dim, dynamic))
+                mistakes.append(_unknown(("bench", "shapes", index, dim), dim, dynamic))
     return mistakes

@@ -11,9 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from edgesmith.platforms import load_platforms
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=64)]
+_NAME = r"^[a-z][a-z0-9_-]*$"
 _VERSION = r"^\d{1,5}\.\d{1,5}\.\d{1,5}([-+][0-9A-Za-z.-]+)?$"
+_DIMENSION = r"^[A-Za-z_]\w*$"
+# What a pattern asks for, for messages.
+PATTERN_WORDS = {
+    _NAME: "a name of lower-case letters, digits, '-' and '_' that begins with a letter",
+    _VERSION: "a version such as 1.2.3, each number of at most five digits",
+    _DIMENSION: "a name of letters, digits and '_' in quotes",
+}
+Name = Annotated[str, StringConstraints(pattern=_NAME, max_length=64)]
 Version = Annotated[str, StringConstraints(pattern=_VERSION)]
+Dimension = Annotated[str, StringConstraints(pattern=_DIMENSION)]
 Dtype = Literal[
     "float32",
     "float64",
@@ -29,7 +38,8 @@ Dtype = Literal[
     "bool",
 ]
 Metric = Literal["top1", "top5", "cosine", "sqnr_db", "max_abs_error"]
-Positive = Annotated[int, Field(ge=1)]
+# What fits a signed 32-bit number: dimensions and counts beyond it are slips.
+Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class Section(BaseModel):
@@ -41,8 +51,8 @@ class Section(BaseModel):
 class InputSettings(Section):
     """One model input."""
 
-    shape: tuple[Positive | Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], ...] = (
-        Field(description="Sizes in order; a string names a dynamic dimension.", strict=False)
+    shape: tuple[Positive | Dimension, ...] = Field(
+        description="Sizes in order; a string names a dynamic dimension.", strict=False
     )
     dtype: Dtype = Field("float32", description="Element type that the model takes.")
     sizes: dict[str, Annotated[tuple[Positive, ...], Field(min_length=1, strict=False)]] = Field(
@@ -116,7 +126,7 @@ class QuantizeSettings(Section):
         " others only when the accuracy budget is missed.",
     )
     accuracy_budget: Annotated[float, Field(ge=0)] = Field(
-        0.01, description="Allowed loss in the deciding metric, in its own unit.", strict=False
+        0.01, description="Allowed loss in the deciding metric, in its own unit."
     )
     exclude: tuple[str, ...] = Field(
         (),
@@ -131,14 +141,14 @@ class BenchSettings(Section):
     shapes: Annotated[tuple[dict[str, Positive], ...], Field(min_length=1)] = Field(
         ({},), description="Values of dynamic dimensions; those not named are 1.", strict=False
     )
-    threads: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(
-        (1,), description="Intra-op threads.", strict=False
+    threads: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)] = (
+        Field((1,), description="Intra-op threads.", strict=False)
     )
     variants: Annotated[tuple[Literal["fp32", "int8"], ...], Field(min_length=1)] = Field(
         ("fp32", "int8"), description="The first is the baseline of comparisons.", strict=False
     )
-    min_seconds: Annotated[float, Field(gt=0)] = Field(
-        5.0, description="Least time of steady measuring in each process.", strict=False
+    min_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        5.0, description="Least time of steady measuring in each process."
     )
     min_iterations: Positive = Field(200, description="Least timed inferences in each process.")
     processes: Annotated[int, Field(ge=1, le=100)] = Field(
@@ -157,14 +167,16 @@ class GateSettings(Section):
     """Limits that a report must keep; judged on the confidence interval."""
 
     max_p50_latency_ms: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Limit of the median latency.", strict=False
+        None, description="Limit of the median latency."
     )
     max_p99_latency_ms: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Limit of the 99th percentile of the latency.", strict=False
+        None, description="Limit of the 99th percentile of the latency."
     )
-    max_peak_rss_bytes: Positive | None = Field(None, description="Limit of the peak memory.")
+    max_peak_rss_bytes: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Limit of the peak memory."
+    )
     max_accuracy_loss: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="Limit of the loss in the deciding metric against FP32.", strict=False
+        None, description="Limit of the loss in the deciding metric against FP32."
     )
 
 
@@ -230,3 +242,9 @@ class ProjectSettings(Section):
     targets: Annotated[dict[Name, TargetSettings], Field(min_length=1)]
     devices: dict[Name, DeviceSettings] = Field(default_factory=dict)
     defaults: DefaultsSettings = Field(default_factory=DefaultsSettings)
+
+    @field_validator("schema_", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        """Without this, `true` would equal 1."""
+        return "true" if value is True else value
