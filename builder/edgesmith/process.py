@@ -8,15 +8,21 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from edgesmith.errors import EdgesmithError, ToolchainError
 from edgesmith.events import EventStream
+from edgesmith.report.plain import clean
 
 TAIL_LINES = 25
 _KILL_GRACE_S = 5.0
+# A line without an end is handed on in pieces of this length.
+_LONGEST_LINE = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +37,11 @@ class Completed:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What to run. `purpose` completes the sentence "... failed" in the error message."""
+    """What to run. `purpose` completes the sentence "... failed" in the error message.
+
+    `where` is the place that an error names, by default the command line. Of the output, the
+    last `keep_chars` are kept; None keeps all.
+    """
 
     argv: Sequence[str | Path]
     purpose: str
@@ -43,6 +53,38 @@ class Command:
     pass_fds: tuple[int, ...] = ()
     accept: tuple[int, ...] = (0,)
     separate_stderr: bool = False
+    where: str | None = None
+    timeout_hint: str | None = None
+    keep_chars: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listeners:
+    """Who hears of a running command: each line, and every `silence_s` that nothing came."""
+
+    on_line: Callable[[str], None] | None = None
+    on_silence: Callable[[float], None] | None = None
+    silence_s: float = 60.0
+
+
+class _Output:
+    """Lines in order, of which only the last `keep_chars` characters stay in memory."""
+
+    def __init__(self, keep_chars: int | None) -> None:
+        self._lines: deque[str] = deque()
+        self._chars = 0
+        self._keep_chars = keep_chars
+        self.last_s = time.monotonic()
+
+    def add(self, line: str) -> None:
+        self.last_s = time.monotonic()
+        self._lines.append(line)
+        self._chars += len(line)
+        while self._keep_chars is not None and self._chars > self._keep_chars:
+            self._chars -= len(self._lines.popleft())
+
+    def text(self) -> str:
+        return "".join(self._lines)
 
 
 def resolve_program(program: str | Path, *, hint: str, error: type[EdgesmithError]) -> str:
@@ -58,42 +100,39 @@ def run(
     *,
     events: EventStream,
     on_line: Callable[[str], None] | None = None,
+    listeners: Listeners | None = None,
 ) -> Completed:
     """Runs `command` to its end, in its own process group.
 
-    Output lines go to the event stream as debug talk, and to `on_line`. Raises the command's
+    Output lines go to the event stream as debug talk, and to the listeners. Raises the command's
     error class when the program is missing, times out, or returns a code not in `accept`.
     An interrupt ends the whole group before it goes on up.
     """
+    listeners = listeners or Listeners(on_line=on_line)
     program = resolve_program(command.argv[0], hint=command.hint, error=command.error)
     argv = (program, *(str(arg) for arg in command.argv[1:]))
     events.debug("$ " + shlex.join(argv))
     process = _start(command, argv)
-    lines: list[str] = []
-    errors: list[str] = []
-    readers = [threading.Thread(target=_pump, args=(process.stdout, lines, events, on_line))]
+    output, errors = _Output(command.keep_chars), _Output(command.keep_chars)
+    readers = [_reader(process.stdout, output, events, listeners.on_line)]
     if command.separate_stderr:
-        readers.append(threading.Thread(target=_pump, args=(process.stderr, errors, events, None)))
-    for reader in readers:
-        reader.start()
+        readers.append(_reader(process.stderr, errors, events, None))
     try:
-        timed_out = _wait(process, command.timeout_s)
+        timed_out = _wait(process, command.timeout_s, (output, errors), listeners)
     except BaseException:
         _end_group(process)
         raise
     finally:
-        for reader in readers:
-            reader.join(timeout=_KILL_GRACE_S)
+        _join(readers, process)
     done = Completed(
-        argv=argv,
-        returncode=process.returncode,
-        output="".join(lines),
-        stderr="".join(errors),
+        argv=argv, returncode=process.returncode, output=output.text(), stderr=errors.text()
     )
     if timed_out:
-        raise _failure(command, done, f"took longer than {command.timeout_s:g} s and was ended")
+        hint = command.timeout_hint or command.hint
+        finding = f"took longer than {command.timeout_s:g} s and was ended"
+        raise failure(command, done, finding, hint=hint)
     if process.returncode not in command.accept:
-        raise _failure(command, done, f"failed ({_describe(process.returncode)})")
+        raise failure(command, done, f"failed ({describe_end(process.returncode)})")
     return done
 
 
@@ -119,33 +158,62 @@ def _start(command: Command, argv: tuple[str, ...]) -> subprocess.Popen[str]:
         ) from error
 
 
-def _pump(
-    stream: object,
-    lines: list[str],
+def _reader(
+    stream: IO[str] | None,
+    output: _Output,
     events: EventStream,
     on_line: Callable[[str], None] | None,
-) -> None:
-    for line in stream or ():  # type: ignore[attr-defined]
-        lines.append(line)
-        events.debug(line.rstrip("\n"))
-        if on_line is not None:
-            on_line(line.rstrip("\n"))
+) -> threading.Thread:
+    """A started thread that takes in all of a stream."""
+
+    def pump() -> None:
+        while stream is not None and (line := stream.readline(_LONGEST_LINE)):
+            output.add(line)
+            events.debug(line.rstrip("\n"))
+            if on_line is not None:
+                on_line(line.rstrip("\n"))
+
+    thread = threading.Thread(target=pump, daemon=True)
+    thread.start()
+    return thread
 
 
-def _wait(process: subprocess.Popen[str], timeout_s: float) -> bool:
-    try:
-        process.wait(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        _end_group(process)
-        return True
-    return False
+def _join(readers: Sequence[threading.Thread], process: subprocess.Popen[str]) -> None:
+    """Waits for the ends of the streams; what the program left running holds them open."""
+    for reader in readers:
+        reader.join(timeout=_KILL_GRACE_S)
+    if any(reader.is_alive() for reader in readers):
+        _signal_group(process, signal.SIGKILL)
+
+
+def _wait(
+    process: subprocess.Popen[str],
+    timeout_s: float,
+    outputs: Sequence[_Output],
+    listeners: Listeners,
+) -> bool:
+    """Whether the time was over before the process ended; it is ended then."""
+    started_s = told_s = time.monotonic()
+    while True:
+        now_s = time.monotonic()
+        left_s = started_s + timeout_s - now_s
+        if left_s <= 0:
+            _end_group(process)
+            return True
+        try:
+            process.wait(timeout=min(left_s, listeners.silence_s))
+        except subprocess.TimeoutExpired:
+            heard_s = max(told_s, *(output.last_s for output in outputs))
+            if listeners.on_silence and time.monotonic() - heard_s >= listeners.silence_s:
+                told_s = time.monotonic()
+                listeners.on_silence(told_s - started_s)
+            continue
+        return False
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
+        if not _signal_group(process, number):
             break
         try:
             process.wait(timeout=_KILL_GRACE_S)
@@ -155,14 +223,29 @@ def _end_group(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def _describe(returncode: int) -> str:
+def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> bool:
+    """Whether there was still somebody in the group."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def describe_end(returncode: int) -> str:
+    """How a process ended, in words."""
     if returncode < 0:
         return f"ended by {signal.Signals(-returncode).name}"
     return f"exit code {returncode}"
 
 
-def _failure(command: Command, done: Completed, finding: str) -> EdgesmithError:
+def failure(
+    command: Command, done: Completed, finding: str, *, hint: str | None = None
+) -> EdgesmithError:
+    """The command's error: what was found, the end of the output, and the remedy."""
     text = done.stderr if command.separate_stderr and done.stderr.strip() else done.output
-    tail = "\n".join("    | " + line for line in text.rstrip().splitlines()[-TAIL_LINES:])
+    tail = "\n".join("    | " + clean(line) for line in text.rstrip().splitlines()[-TAIL_LINES:])
     what = f"{command.purpose} {finding}" + (f"\n{tail}" if tail else "")
-    return command.error(what, where=shlex.join(done.argv), hint=command.hint)
+    return command.error(
+        what, where=command.where or shlex.join(done.argv), hint=hint or command.hint
+    )

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, session: Session) -> Outcome:
     """Shows what a model file holds; runs no user code."""
     from edgesmith.model.inspection import inspect_model
+    from edgesmith.report.plain import printable
 
     found = inspect_model(Path(arguments.model))
     parts = [_summary(found)]
@@ -33,11 +34,6 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
     if arguments.graph:
         parts.append(_graph(found))
     return Outcome(data=asdict(found), text=printable("\n\n".join(parts)))
-
-
-def printable(text: str) -> str:
-    """`text` with control characters shown as escapes: names come from a foreign file."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def _one_line(name: str) -> str:

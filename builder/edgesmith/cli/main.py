@@ -6,7 +6,10 @@ import argparse
 import contextlib
 import difflib
 import importlib
+import io
 import json
+import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -17,6 +20,7 @@ from edgesmith import __version__
 from edgesmith.cli.session import Outcome, Session, detect_terminal
 from edgesmith.errors import BUG_EXIT_CODE, EdgesmithError, HostFileError, Interrupted, UsageError
 from edgesmith.events import EventStream
+from edgesmith.report.plain import printable
 
 # Verb -> one line of help. The module edgesmith.cli.VERB is only imported when it runs.
 VERBS = {
@@ -76,11 +80,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report_error(error, as_json)
     except KeyboardInterrupt:
         return _report_error(Interrupted(), as_json)
-    except BrokenPipeError:
-        # The reader of our stdout went away (`edgesmith report | head`): nothing is wrong.
-        with contextlib.suppress(OSError):
-            sys.stdout.close()
-        return 0
     except OSError as error:
         where = str(error.filename) if error.filename else None
         hint = "check that the path exists, that you may write there and that the disk has room"
@@ -194,15 +193,39 @@ def _wants_json(words: Sequence[str]) -> bool:
 
 
 def _print(text: str) -> None:
-    if text:
+    """Writes a result to stdout; raises HostFileError when it can't take it."""
+    if not text or sys.stdout is None:
+        return
+    try:
         print(text)
-    sys.stdout.flush()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader went away (`edgesmith report | head`): nothing is wrong.
+        _leave_stdout()
+    except OSError as error:
+        _leave_stdout()
+        hint = "the work itself is done: run the command again, where stdout can take the result"
+        raise HostFileError(f"{error.strerror or error}", where="stdout", hint=hint) from error
+
+
+def _leave_stdout() -> None:
+    """What is still buffered would fail again at exit: let it go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _tell(text: str) -> None:
+    """Writes talk to stderr; names in it come from foreign files."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(printable(text), file=sys.stderr)
 
 
 def _report_error(error: EdgesmithError, as_json: bool) -> int:
+    _tell(error.render())
     if as_json:
-        _print(json.dumps(error.record(), indent=1))
-    print(error.render(), file=sys.stderr)
+        with contextlib.suppress(HostFileError):
+            _print(json.dumps(error.record(), indent=1))
     return error.exit_code
 
 
@@ -214,14 +237,27 @@ def _report_bug(as_json: bool) -> int:
     what = f"a bug in edgesmith: {sys.exc_info()[1]!r}"
     if as_json:
         record = {"error": "bug", "exit_code": BUG_EXIT_CODE, "what": what, "where": file.name}
-        _print(json.dumps(record, indent=1))
-    print(f"error: {what}\n  fix: please report it with the trace in {file.name}", file=sys.stderr)
+        with contextlib.suppress(HostFileError):
+            _print(json.dumps(record, indent=1))
+    _tell(f"error: {what}\n  fix: please report it with the trace in {file.name}")
     return BUG_EXIT_CODE
 
 
 def entry() -> NoReturn:
     """The console script."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that can't show a letter gets its code; that is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    """Being told to end is treated like Ctrl-C: everything is put in order first."""
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

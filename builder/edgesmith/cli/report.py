@@ -66,7 +66,7 @@ def style_of(session: Session, *, to_file: bool = False) -> Style:
     """How to write to stdout, or to a file: plain and in UTF-8."""
     from edgesmith.report.plain import Style
 
-    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
     return Style(
         colour=session.terminal.colour and not to_file,
         ascii_only=encoding not in ("utf8", "utf8sig") and not to_file,

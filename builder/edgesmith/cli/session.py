@@ -28,11 +28,14 @@ class Terminal:
 
 def detect_terminal(*, no_color: bool) -> Terminal:
     """The present terminal; colours only where stdout is one and nobody forbids them."""
-    colour = sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR")
+    shown = sys.stdout is not None and sys.stdout.isatty()
+    colour = shown and not no_color and not os.environ.get("NO_COLOR")
     return Terminal(
         colour=colour and os.environ.get("TERM") != "dumb",
         width=shutil.get_terminal_size((100, 24)).columns,
-        interactive=sys.stderr.isatty() and os.environ.get("TERM") != "dumb",
+        interactive=sys.stderr is not None
+        and sys.stderr.isatty()
+        and os.environ.get("TERM") != "dumb",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TextIO
@@ -16,8 +17,9 @@ _CLEAR_LINE = "\r\x1b[K"
 
 def subscribe_talk(events: EventStream, terminal: Terminal, *, verbosity: int) -> None:
     """Shows events on stderr; `verbosity` below 0 leaves only warnings, above 0 shows debug."""
-    talk = Talk(sys.stderr, live=terminal.interactive, verbosity=verbosity)
-    events.subscribe(talk.show)
+    if sys.stderr is not None:
+        talk = Talk(sys.stderr, live=terminal.interactive, verbosity=verbosity)
+        events.subscribe(talk.show)
 
 
 class Talk:
@@ -85,16 +87,19 @@ class Talk:
                 self._line(f"{title:<22} would run{note}")
 
     def _update(self, text: str) -> None:
-        self._stream.write(f"{_CLEAR_LINE}{text}")
-        self._stream.flush()
+        self._write(f"{_CLEAR_LINE}{text}")
         self._line_open = True
 
     def _line(self, text: str) -> None:
-        if self._line_open:
-            self._stream.write(_CLEAR_LINE)
-            self._line_open = False
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        clear = _CLEAR_LINE if self._line_open else ""
+        self._line_open = False
+        self._write(f"{clear}{text}\n")
+
+    def _write(self, text: str) -> None:
+        # Nobody listening is no reason to stop working.
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
 
 
 def _title(stage: str, target: str | None) -> str:

@@ -193,11 +193,24 @@ def _onnx_reference(
     try:
         for feeds in Samples(evaluation.folder / evaluation.value.path).feeds():
             outputs = numeric.run_session(session, feeds, shown_as="the source model")
+            _require_finite(outputs, writer.count, project)
             writer.add({OUTPUTS + name: value for name, value in outputs.items()})
         writer.close({"format": "edgesmith-samples", "schema_version": "1.0"})
     finally:
         writer.discard()
     return ()
+
+
+def _require_finite(outputs: Mapping[str, Any], index: int, project: Project) -> None:
+    import numpy as np
+
+    for name, value in outputs.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise ModelError(
+                f"the model's output '{name}' holds NaN or infinity for evaluation sample {index}",
+                where=f"model.source = {project.settings.model.source!r}",
+                hint="check the weights and that sample",
+            )
 
 
 def _parity(

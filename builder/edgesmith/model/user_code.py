@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,16 @@ from typing import Any
 from edgesmith.cache import Dependency, observe
 from edgesmith.errors import ModelError, UsageError
 from edgesmith.events import EventStream, Progress
-from edgesmith.process import Command, run
+from edgesmith.model.memory import available_bytes
+from edgesmith.process import Command, Listeners, describe_end, failure, run
 from edgesmith.project.project import Project
 from edgesmith.stages import scratch_folder
 
 WORKER = Path(__file__).parent.parent / "worker"
-WORKER_TIMEOUT_S = 6 * 3600.0
 PROBE_TIMEOUT_S = 60.0
+_PROGRESS = re.compile(r"@progress (\d{1,12}) (\d{1,12})")
+# What user code prints is shown with -v; of it, this much is kept for an error message.
+_KEPT_OUTPUT_CHARS = 1 << 16
 # Packages whose versions decide what user code and exporters make.
 VERSIONED = ("torch", "onnx", "onnxscript", "numpy", "onnxruntime", "onnxsim", "safetensors")
 
@@ -102,13 +107,20 @@ def call_worker(
         asked = Path(folder) / "request.json"
         answered = Path(folder) / "response.json"
         ignore = [str(project.folder / "build"), str(project.reports_folder), str(WORKER)]
-        common = {"operation": operation, "project": str(project.folder), "ignore": ignore}
-        asked.write_text(json.dumps({**common, "where": where, **request}))
-        _execute(interpreter, operation, asked, answered, where, events)
+        common = {
+            "operation": operation,
+            "project": str(project.folder),
+            "ignore": ignore,
+            "where": where,
+            "max_memory_bytes": project.settings.worker.max_memory_bytes or available_bytes(),
+        }
+        asked.write_text(json.dumps({**common, **request}))
+        command = _command(project, interpreter, operation, asked, answered, where)
+        _execute(command, operation, answered, events)
         response = json.loads(answered.read_text())
-    failure = response["failure"]
-    if failure is not None:
-        raise ModelError(failure["what"], where=failure["where"], hint=failure["hint"])
+    failed = response["failure"]
+    if failed is not None:
+        raise ModelError(failed["what"], where=failed["where"], hint=failed["hint"])
     read = [(Path(path), kind) for path, kind in response["dependencies"]]
     return WorkerResult(
         result=response["result"],
@@ -132,32 +144,56 @@ def declared(project: Project) -> list[tuple[Path, str]]:
     return found
 
 
-def _execute(
+def _command(
+    project: Project,
     interpreter: Interpreter,
     operation: str,
     asked: Path,
     answered: Path,
     where: str,
-    events: EventStream,
-) -> None:
-    def on_line(line: str) -> None:
-        if line.startswith("@progress "):
-            done, total = line.split()[1:3]
-            events.emit(Progress(stage=operation, done=int(done), total=int(total), unit="samples"))
-
-    command = Command(
+) -> Command:
+    limit_s = project.settings.worker.max_seconds
+    return Command(
         argv=[interpreter.path, WORKER, asked, answered],
         purpose=f"your code ({operation})",
-        hint="the process that runs model.py or data.py died; run that file by itself to see why",
-        timeout_s=WORKER_TIMEOUT_S,
+        hint="run model.py or data.py by itself to see why it died; -v shows its whole output",
+        timeout_s=limit_s,
+        timeout_hint="see with -v where it hangs; for a job that is right and long, set"
+        f" [worker] max_seconds, now {limit_s:g}",
         error=ModelError,
         cwd=asked.parent,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"},
+        accept=tuple(range(-64, 256)),
+        where=where,
+        keep_chars=_KEPT_OUTPUT_CHARS,
     )
-    run(command, events=events, on_line=on_line)
-    if not answered.is_file():
-        raise ModelError(
-            f"your code ended the process during {operation} without a result",
-            where=where,
-            hint="remove calls such as sys.exit() or os._exit() from model.py and data.py",
+
+
+def _execute(command: Command, operation: str, answered: Path, events: EventStream) -> None:
+    def on_line(line: str) -> None:
+        # User code prints to the same stream: what has not exactly this form is its own.
+        found = _PROGRESS.fullmatch(line)
+        if found:
+            done, total = int(found[1]), int(found[2])
+            events.emit(Progress(stage=operation, done=done, total=total, unit="samples"))
+
+    def on_silence(seconds: float) -> None:
+        events.info(
+            f"{operation}: your code has run for {seconds:.0f} s; it may run for"
+            f" {command.timeout_s:g} s ([worker] max_seconds)"
         )
+
+    listeners = Listeners(on_line=on_line, on_silence=on_silence)
+    done = run(command, events=events, listeners=listeners)
+    if done.returncode == -signal.SIGKILL:
+        command = replace(
+            command,
+            hint="when you did not kill it, the system did for want of memory: use less at once,"
+            " or set [worker] max_memory_bytes to be told where it goes",
+        )
+    if done.returncode < 0:
+        raise failure(command, done, f"was {describe_end(done.returncode)}")
+    if not answered.is_file():
+        hint = "remove calls such as sys.exit() or os._exit() from model.py and data.py"
+        finding = f"ended the process without a result ({describe_end(done.returncode)})"
+        raise failure(command, done, finding, hint=hint)

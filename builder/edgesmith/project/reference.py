@@ -24,6 +24,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("model", settings.ModelSettings),
     ("model.inputs.NAME", settings.InputSettings),
     ("data", settings.DataSettings),
+    ("worker", settings.WorkerSettings),
     ("quantize", settings.QuantizeSettings),
     ("bench", settings.BenchSettings),
     ("gates", settings.GateSettings),

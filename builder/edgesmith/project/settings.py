@@ -116,6 +116,18 @@ class DataSettings(Section):
     )
 
 
+class WorkerSettings(Section):
+    """The process that runs model.py and data.py. No bound changes a result."""
+
+    max_seconds: Annotated[float, Field(gt=0, le=10_000_000)] = Field(
+        21_600.0, description="One step of your code that takes longer is ended."
+    )
+    max_memory_bytes: Annotated[int, Field(ge=100_000_000)] | None = Field(
+        None,
+        description="Memory that your code may take; default: what the machine has free.",
+    )
+
+
 class QuantizeSettings(Section):
     """How the model is quantized."""
 
@@ -236,6 +248,7 @@ class ProjectSettings(Section):
     schema_: Literal[1] = Field(alias="schema", description="Version of this file's format.")
     model: ModelSettings
     data: DataSettings
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
     quantize: QuantizeSettings = Field(default_factory=QuantizeSettings)
     bench: BenchSettings = Field(default_factory=BenchSettings)
     gates: GateSettings = Field(default_factory=GateSettings)

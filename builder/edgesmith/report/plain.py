@@ -50,6 +50,11 @@ def clean(text: str) -> str:
     return shown if len(shown) <= _LONGEST_STRING else shown[: _LONGEST_STRING - 1] + "…"
 
 
+def printable(text: str) -> str:
+    """Lines of text with control characters shown as escapes."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 def cleaned(value: Any) -> Any:
     """A JSON value with every string in it, keys too, made harmless."""
     match value:

@@ -48,7 +48,7 @@ class _Reader:
         self._inputs: list[dict[str, Any]] = request["inputs"]
         self.where = f"data.{self._kind} = {self._source!r}"
         self.output_names: set[str] = set()
-        self._sizes: dict[str, int] = {}
+        self._file: Path | None = None
 
     def samples(self) -> Iterator[tuple[Mapping[str, Any], Any]]:
         """(inputs, label or outputs or None) pairs."""
@@ -76,8 +76,8 @@ class _Reader:
     def _from_files(self) -> Iterator[tuple[Mapping[str, Any], Any]]:
         for path in self._files():
             arrays = self._read(path)
-            label = arrays.pop(_LABEL, None) if _LABEL not in self._names() else None
-            yield arrays, None if label is None else label.reshape(-1)[0]
+            self._file = path
+            yield arrays, arrays.pop(_LABEL, None) if _LABEL not in self._names() else None
 
     def _files(self) -> list[Path]:
         path = Path(self._source)
@@ -86,10 +86,16 @@ class _Reader:
         else:
             base = Path(path.anchor) if path.is_absolute() else Path()
             pattern = str(path.relative_to(base) if path.is_absolute() else path)
-            files = [p for p in sorted(base.glob(pattern)) if p.is_file()]
+            files = [p for p in self._matching(base, pattern) if p.is_file()]
         if not files:
             raise self._bad("no .npz or .safetensors file is there", "correct the path or pattern")
         return files
+
+    def _matching(self, base: Path, pattern: str) -> list[Path]:
+        try:
+            return sorted(base.glob(pattern))
+        except (ValueError, NotImplementedError) as error:
+            raise self._bad(f"not a pattern: {error}", "'**' stands for whole folders") from error
 
     def _read(self, path: Path) -> dict[str, Array]:
         try:
@@ -118,7 +124,8 @@ class _Reader:
         given, known = set(map(str, arrays)), self._names()
         if given != known:
             raise self._bad(
-                f"sample {index} has the inputs {sorted(given)}, the model takes {sorted(known)}",
+                f"{self._shown(index)} has the inputs {sorted(given)}, the model takes"
+                f" {sorted(known)}",
                 "name the arrays as the model's inputs",
             )
         tensors = {}
@@ -136,7 +143,7 @@ class _Reader:
         name, dtype = one["name"], np.dtype(one["dtype"])
         if array.dtype != dtype:
             raise self._bad(
-                f"sample {index}: '{name}' is {array.dtype}, the model takes {dtype}",
+                f"{self._shown(index)}: '{name}' is {array.dtype}, the model takes {dtype}",
                 f"convert it: array.astype(numpy.{dtype})",
             )
         shape = one["shape"]
@@ -145,13 +152,14 @@ class _Reader:
         )
         if not fits:
             raise self._bad(
-                f"sample {index}: '{name}' has the shape {list(array.shape)}, the model takes"
+                f"{self._shown(index)}: '{name}' has the shape {list(array.shape)}, the model takes"
                 f" {shape}",
                 "yield arrays as they are fed to the model, batch dimension (of 1) included",
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise self._bad(
-                f"sample {index}: '{name}' holds NaN or infinity", "clean the data before it comes"
+                f"{self._shown(index)}: '{name}' holds NaN or infinity",
+                "clean the data before it comes",
             )
         return array
 
@@ -162,7 +170,7 @@ class _Reader:
         facts = writer.facts(key)
         if facts is not None and facts[1] != array.shape:
             raise self._bad(
-                f"sample {writer.count}: {key} has the shape {list(array.shape)}, the samples"
+                f"{self._shown(writer.count)}: {key} has the shape {list(array.shape)}, the samples"
                 f" before it {list(facts[1])}",
                 "bring all samples to one shape",
             )
@@ -170,20 +178,39 @@ class _Reader:
     def _extra(self, extra: Any, index: int) -> dict[str, Array]:
         if isinstance(extra, Mapping):
             self.output_names |= set(map(str, extra))
-            return {f"outputs/{name}": np.asarray(value) for name, value in extra.items()}
+            return {f"outputs/{n}": self._output(str(n), v, index) for n, v in extra.items()}
         label = np.asarray(extra)
         if label.size != 1 or label.dtype.kind not in "iub":
             raise self._bad(
-                f"sample {index}: the label is a {type(extra).__name__} {label.dtype} of shape"
-                f" {list(label.shape)}",
+                f"{self._shown(index)}: the label is a {type(extra).__name__} {label.dtype} of"
+                f" shape {list(label.shape)}",
                 "yield one integer class index, or a dict of reference outputs",
             )
+        if int(label.reshape(())) < 0:
+            raise self._bad(
+                f"{self._shown(index)}: the label is {int(label.reshape(()))}",
+                "yield the index of a class: 0 is the first",
+            )
         return {"labels": label.reshape(()).astype(np.int64)}
+
+    def _output(self, name: str, value: Any, index: int) -> Array:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+            raise self._bad(
+                f"{self._shown(index)}: the reference output '{name}' is no array of finite"
+                " numbers",
+                "yield what the model should answer, as a numpy array",
+            )
+        return array
+
+    def _shown(self, index: int) -> str:
+        """The sample as the user knows it: by its file where it has one."""
+        return f"sample {index}" if self._file is None else f"sample {index}, '{self._file}'"
 
     def _same_extras(self, tensors: Mapping[str, Array], writer: SamplesWriter) -> None:
         if set(tensors) != set(writer.names()):
             raise self._bad(
-                f"sample {writer.count}: only some samples have a label or reference outputs",
+                f"{self._shown(writer.count)}: only some samples have a label or reference outputs",
                 "give them to all samples or to none",
             )
 

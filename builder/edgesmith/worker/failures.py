@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
+_LONGEST_LINE = 300
+
 
 class WorkerFailure(Exception):
     """An expected failure: what happened, where (file or key), what to do."""
@@ -33,5 +35,10 @@ def place_in_project(error: BaseException, project: Path) -> str | None:
 def describe(error: BaseException) -> str:
     """`TypeName: first lines of the message`."""
     text = str(error).strip()
-    lines = text.splitlines()[:6]
+    lines = [line[:_LONGEST_LINE] for line in text.splitlines()[:6]]
     return f"{type(error).__name__}: " + "\n    ".join(lines) if lines else type(error).__name__
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed; PyTorch raises a RuntimeError for that."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)

@@ -6,11 +6,12 @@ import importlib
 import json
 import os
 import platform
+import resource
 import sys
 from pathlib import Path
 from typing import Any
 
-from .failures import WorkerFailure, describe, place_in_project
+from .failures import WorkerFailure, describe, is_out_of_memory, place_in_project
 from .tracking import ReadTracker
 
 # Operation -> module beside this file with a function run(request) -> JSON-able result.
@@ -32,6 +33,7 @@ def main(request_path: str, response_path: str) -> int:
     tracker = ReadTracker(project=project, ignore=ignore)
     operation = importlib.import_module(f".{OPERATIONS[request['operation']]}", package=__package__)
     tracker.install()
+    _bound_memory(request["max_memory_bytes"])
     response = _run(operation, request, project)
     response["dependencies"] = tracker.found()
     response["tools"] = _tools()
@@ -45,11 +47,11 @@ def _run(operation: Any, request: dict[str, Any], project: Path) -> dict[str, An
         return {"result": operation.run(request), "failure": None}
     except WorkerFailure as failure:
         return _failure(failure.what, failure.where, failure.hint)
-    except MemoryError:
-        return _failure("out of memory", request["where"], "use fewer samples or a larger machine")
     # Ctrl-C is for the parent, which ends this process: what arrives here was raised by user code.
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         place = place_in_project(error, project)
+        if is_out_of_memory(error):
+            return _out_of_memory(place or request["where"], request["max_memory_bytes"])
         return _failure(
             describe(error),
             place or request["where"],
@@ -57,6 +59,21 @@ def _run(operation: Any, request: dict[str, Any], project: Path) -> dict[str, An
             if place
             else "see the message above; -v shows the whole output",
         )
+
+
+def _bound_memory(limit: int | None) -> None:
+    """Past the limit an allocation fails, with the place that asked for it; no swapping."""
+    if limit is None:
+        return
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _out_of_memory(where: str, limit: int | None) -> dict[str, Any]:
+    bound = "" if limit is None else f": your code may take {limit / 1e9:.1f} GB"
+    hint = "hold less at once, such as by yielding samples one by one; [worker] max_memory_bytes"
+    return _failure(f"out of memory{bound}", where, f"{hint} sets another bound")
 
 
 def _failure(what: str, where: str, hint: str) -> dict[str, Any]:
