@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgesmith.bundle.content import sequence_of
 from edgesmith.devices.fake import Answer, FakeTransport
 from edgesmith.events import EventStream
 from edgesmith.hashing import sha256_bytes, sha256_file
@@ -21,12 +22,12 @@ CONTENT = {
     "model/int8.onnx": ("model", "0644", b"int8 model"),
     "golden/samples.safetensors": ("golden", "0644", b"golden"),
     "licenses/LICENSE": ("licence", "0644", b"licence"),
-    "model/fp32.onnx": ("bench", "0644", b"fp32 model"),
+    "bench/fp32.onnx": ("bench", "0644", b"fp32 model"),
     "bench/samples.safetensors": ("bench", "0644", b"evaluation"),
 }
 
 
-def write_bundle(folder: Path, *, version: str = "1.0.0", sequence: int = 1) -> str:
+def write_bundle(folder: Path, *, version: str = "1.0.0", sequence: int | None = None) -> str:
     """A bundle of the manifest's contract; returns its id."""
     files = []
     for path, (role, mode, data) in CONTENT.items():
@@ -43,30 +44,46 @@ def write_bundle(folder: Path, *, version: str = "1.0.0", sequence: int = 1) -> 
                 "role": role,
             }
         )
-    variants = [_variant("int8", "u8s8"), _variant("fp32", "float")]
+    variants = [_variant("int8", "u8s8", "model"), _variant("fp32", "float", "bench")]
     manifest = {
         "schema_version": "1.0",
         "model": {"name": "digits", "version": version},
-        "sequence": sequence,
+        "sequence": sequence_of(version) if sequence is None else sequence,
         "target": "host",
         "platform": "linux-x86_64",
         "variants": variants,
         "default_variant": "int8",
         "files": sorted(files, key=lambda f: str(f["path"])),
         "metrics": ["top1"],
-        "requires": {"elf": {"machine": "EM_X86_64", "bits": 64}},
+        "requires": {
+            "elf": {"machine": "EM_X86_64", "bits": 64},
+            "interpreter": "/lib64/ld-linux-x86-64.so.2",
+            "glibc": "2.28",
+            "libgcc": "4.3.0",
+            "libstdc++": {"glibcxx": "3.4.22", "cxxabi": "1.3.11"},
+            "libraries": ["libc.so.6"],
+            "cpu_features": [],
+            "driver_libraries": [],
+            "bytes": sum(len(data) for role, _, data in CONTENT.values() if role != "bench"),
+        },
         "runtime": {"name": "onnxruntime", "version": "1.31.1", "wheel_sha256": "0" * 64},
-        "provenance": {"edgesmith": "0.1.0"},
+        "provenance": {
+            "edgesmith": "0.1.0",
+            "source_sha256": "1" * 64,
+            "onnx_sha256": {"int8": "2" * 64},
+            "toolchain": "zig-0.17.0",
+            "recipes": ["edgesmith-runtime/0.1.0"],
+        },
         "quantization": {},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
     return sha256_file(folder / "manifest.json")
 
 
-def _variant(name: str, encoding: str) -> dict[str, Any]:
+def _variant(name: str, encoding: str, folder: str) -> dict[str, Any]:
     return {
         "name": name,
-        "path": f"model/{name}.onnx",
+        "path": f"{folder}/{name}.onnx",
         "precision": name,
         "encoding": encoding,
         "provider": "cpu",

@@ -19,7 +19,7 @@ from edgesmith.devices.fake import Answer
 from edgesmith.devices.harness import HarnessRequest, expected_limit_s
 from edgesmith.devices.install import flash
 from edgesmith.errors import DeviceError, GateError, HarnessError, IntegrityError, UsageError
-from edgesmith.events import Event, Progress
+from edgesmith.events import Event, Message, Progress
 from edgesmith.project.settings import BenchSettings
 from edgesmith.report.schema import load_report
 
@@ -249,11 +249,32 @@ def test_leftovers_of_a_killed_run_go(world: World, tmp_path: Path) -> None:
     assert scratch_folders(world) == []
 
 
-def test_a_busy_device_is_left_alone(world: World, tmp_path: Path) -> None:
+def test_a_busy_device_is_left_alone(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgesmith.devices.bench.BUSY_WAIT_S", 0.0)
     (world.model / "scratch-of-the-other").mkdir()
-    with world.transport.exclusive("bench.lock"), pytest.raises(DeviceError, match="busy"):
+    with (
+        world.transport.exclusive("bench.lock"),
+        pytest.raises(DeviceError, match="in use by another"),
+    ):
         measure(world, tmp_path)
     assert scratch_folders(world) == [world.model / "scratch-of-the-other"]
+
+
+def test_a_busy_device_is_waited_for_and_that_is_said(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Event] = []
+    world.events.subscribe(said.append)
+    held = world.transport.exclusive("bench.lock")
+    held.__enter__()
+    monkeypatch.setattr(
+        "edgesmith.devices.transport.time.sleep", lambda _: held.__exit__(None, None, None)
+    )
+    measure(world, tmp_path)
+    texts = [event.text for event in said if isinstance(event, Message)]
+    assert [t for t in texts if "waiting for it" in t and str(world.root) in t]
 
 
 def test_without_hard_links_the_release_is_copied(world: World, tmp_path: Path) -> None:

@@ -296,7 +296,7 @@ def test_local_fetch_refuses_what_is_too_large(tmp_path: Path) -> None:
 def test_the_local_lock_is_for_one(tmp_path: Path) -> None:
     with (
         local(tmp_path).exclusive("bench.lock"),
-        pytest.raises(DeviceError, match="busy"),
+        pytest.raises(DeviceError, match="in use by another"),
         local(tmp_path).exclusive("bench.lock"),
     ):
         raise AssertionError("two held the lock")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform as host
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from edgesmith.bundle.manifest import (
     ManifestFile,
     Role,
     archive_name,
+    sequence_of,
 )
 from edgesmith.bundle.verify import verify_bundle
 from edgesmith.compile.stage import StagedTree
@@ -42,8 +42,6 @@ _ROLE_OF_FOLDER: dict[str, Role] = {
 }
 _HOST_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
 _SELF_TEST_TIMEOUT_S = 600.0
-# MAJOR.MINOR.PATCH has at most five digits each, so that the number stays below 2^53.
-_SEQUENCE_STEP = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +85,6 @@ def assemble_bundle(
     manifest = verify_bundle(folder)
     _self_test(folder, request.platform, events)
     return _bundle(folder, manifest, request)
-
-
-def sequence_of(version: str) -> int:
-    """The number that must not fall from release to release, from MAJOR.MINOR.PATCH."""
-    major, minor, patch = map(int, re.split(r"[-+]", version)[0].split("."))
-    return (major * _SEQUENCE_STEP + minor) * _SEQUENCE_STEP + patch
 
 
 def _copy_files(root: Path, folder: Path) -> tuple[ManifestFile, ...]:

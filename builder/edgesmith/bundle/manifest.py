@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal, cast, get_args
+from pathlib import Path
+from typing import Any
 
+from pydantic import ValidationError
+
+from edgesmith.bundle.content import (
+    MANIFEST,
+    RELEASE_ROLES,
+    ROLES,
+    SIGNATURES,
+    ManifestContent,
+    Role,
+    contradictions,
+    is_safe_path,
+    sequence_of,
+)
 from edgesmith.errors import IntegrityError
 from edgesmith.hashing import sha256_bytes
+from edgesmith.project.mistakes import validation_mistakes
 
-MANIFEST = "manifest.json"
+__all__ = [
+    "MANIFEST",
+    "RELEASE_ROLES",
+    "ROLES",
+    "SIGNATURES",
+    "Role",
+    "is_safe_path",
+    "sequence_of",
+]
+
 SCHEMA_VERSION = "1.0"
-SIGNATURES = "signatures"
-Role = Literal["app", "runtime", "model", "golden", "bench", "licence"]
-ROLES: tuple[str, ...] = get_args(Role)
-RELEASE_ROLES = tuple(role for role in ROLES if role != "bench")
-
-_MODE = re.compile(r"0[0-7]{3}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_MAX_PATH_BYTES = 255
+_SHOWN_MISTAKES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +86,7 @@ def parse_manifest(data: bytes, where: Path) -> Manifest:
     """A manifest from its bytes; raises IntegrityError that names `where` and the field."""
     try:
         content = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _bad(where, f"is no JSON: {error}") from error
     if not isinstance(content, dict):
         raise _bad(where, "is no JSON object")
@@ -84,64 +99,33 @@ def parse_manifest(data: bytes, where: Path) -> Manifest:
             hint="use the edgesmith that made the bundle, or build it anew",
         )
     try:
-        return _manifest(content, sha256_bytes(data))
-    except (KeyError, TypeError, ValueError) as error:
-        raise _bad(where, f"lacks a field or has it in a wrong form: {error}") from error
+        checked = ManifestContent.model_validate(content)
+    except ValidationError as error:
+        raise _wrong(where, [mistake.render() for mistake in validation_mistakes(error)]) from error
+    found = contradictions(checked)
+    if found:
+        raise _wrong(where, found)
+    return _manifest(checked, content, sha256_bytes(data))
 
 
-def _manifest(content: Mapping[str, Any], identity: str) -> Manifest:
-    files = tuple(_file(entry) for entry in content["files"])
-    paths = [file.path for file in files]
-    if len(set(paths)) != len(paths):
-        raise ValueError("files: the same path twice")
-    if content["default_variant"] not in [v["name"] for v in content["variants"]]:
-        raise ValueError("default_variant names no variant")
+def _manifest(checked: ManifestContent, content: Mapping[str, Any], identity: str) -> Manifest:
     return Manifest(
         id=identity,
-        model_name=_text(content["model"]["name"]),
-        model_version=_text(content["model"]["version"]),
-        target=_text(content["target"]),
-        platform=_text(content["platform"]),
-        default_variant=_text(content["default_variant"]),
-        files=files,
+        model_name=checked.model.name,
+        model_version=checked.model.version,
+        target=checked.target,
+        platform=checked.platform,
+        default_variant=checked.default_variant,
+        files=tuple(ManifestFile(**file.model_dump()) for file in checked.files),
         content=content,
     )
 
 
-def _text(value: object) -> str:
-    """A name that also serves in a file's name."""
-    if not isinstance(value, str) or not value or "/" in value or value.startswith("."):
-        raise ValueError(f"{value!r} is no name")
-    return value
-
-
-def _file(entry: Mapping[str, Any]) -> ManifestFile:
-    path, size = entry["path"], entry["bytes"]
-    if not is_safe_path(path):
-        raise ValueError(f"files: path {path!r}")
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        raise ValueError(f"files: bytes of {path}")
-    if not _SHA256.fullmatch(entry["sha256"]) or not _MODE.fullmatch(entry["mode"]):
-        raise ValueError(f"files: sha256 or mode of {path}")
-    if entry["role"] not in ROLES:
-        raise ValueError(f"files: role {entry['role']!r} of {path}")
-    return ManifestFile(
-        path=path,
-        bytes=size,
-        sha256=entry["sha256"],
-        mode=entry["mode"],
-        role=cast(Role, entry["role"]),
-    )
-
-
-def is_safe_path(path: object) -> bool:
-    """Whether a manifest may name this path: relative, plain, below the bundle's folder."""
-    if not isinstance(path, str) or not path or "\\" in path or not path.isprintable():
-        return False
-    pure = PurePosixPath(path)
-    plain = not pure.is_absolute() and pure.as_posix() == path and ".." not in pure.parts
-    reserved = path == MANIFEST or pure.parts[:1] == (SIGNATURES,)
-    return plain and path != "." and not reserved and len(path.encode()) <= _MAX_PATH_BYTES
+def _wrong(where: Path, mistakes: list[str]) -> IntegrityError:
+    shown = mistakes[:_SHOWN_MISTAKES]
+    rest = len(mistakes) - len(shown)
+    lines = [*shown, *([f"and {rest} more"] if rest else [])]
+    return _bad(where, "has fields in a wrong form\n    " + "\n    ".join(lines))
 
 
 def _bad(where: Path, finding: str) -> IntegrityError:

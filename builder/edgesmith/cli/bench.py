@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from edgesmith.cli.flash import DeviceResult, run_on_devices
+from edgesmith.cli.flash import DeviceResult, is_built, run_on_devices
 from edgesmith.cli.report import style_of
 from edgesmith.cli.session import Outcome, Session
 from edgesmith.cli.targets import add_device_option
@@ -118,6 +118,7 @@ def _plan(session: Session, name: str) -> DeviceResult:
 
     project = session.project()
     device = project.device(name)
+    built = is_built(project.stage_folder("bundle", device.target), device.target)
     bench = device.bench
     runs = run_count(bench)
     text = (
@@ -125,8 +126,11 @@ def _plan(session: Session, name: str) -> DeviceResult:
         f" processes each, at least {bench.min_seconds:g} s in each process;"
         f" the report would go to {project.reports_folder}"
     )
+    if not built:
+        text += f"; it is not built yet: edgesmith build --target {device.target}"
     data = {
         "would": "bench",
+        "built": built,
         "settings": resolved_settings(project, device),
         "reports": str(project.reports_folder),
     }

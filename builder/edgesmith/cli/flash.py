@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesmith.cli.session import Outcome, Session
@@ -161,10 +162,18 @@ def _list(session: Session, name: str) -> DeviceResult:
     return DeviceResult(data=data, text="\n".join(lines))
 
 
+def is_built(folder: Path, target: str) -> bool:
+    """Whether there is a bundle; one that is damaged raises IntegrityError, as it would later."""
+    from edgesmith.devices.release import open_release
+
+    built = folder.exists()
+    if built:
+        open_release(folder, target=target)
+    return built
+
+
 def _plan(session: Session, name: str, *, rollback: bool) -> DeviceResult:
     """What would be done, found without touching the device."""
-    from edgesmith.devices.release import MANIFEST
-
     project = session.project()
     device = project.device(name)
     where = f"{device.root}/{project.settings.model.name}"
@@ -172,7 +181,7 @@ def _plan(session: Session, name: str, *, rollback: bool) -> DeviceResult:
         text = f"{name}: would make the release before the current one again, in {where}"
         return DeviceResult(data={"would": "rollback", "folder": where}, text=text)
     folder = project.stage_folder("bundle", device.target)
-    built = (folder / MANIFEST).exists()
+    built = is_built(folder, device.target)
     text = f"{name}: would install the bundle {folder} in {where}"
     if not built:
         text += f"; it is not built yet: edgesmith build --target {device.target}"

@@ -28,7 +28,13 @@ from edgesmith.devices.installer import Installer
 from edgesmith.devices.registry import connect
 from edgesmith.devices.release import Release, open_release
 from edgesmith.devices.scratch import scratch_bundle
-from edgesmith.devices.transport import ANY_EXIT_CODE, RemoteCommand, Transport
+from edgesmith.devices.transport import (
+    ANY_EXIT_CODE,
+    BUSY_WAIT_S,
+    DEVICE_LOCK,
+    RemoteCommand,
+    Transport,
+)
 from edgesmith.errors import DeviceError, EdgesmithError, HarnessError, IntegrityError, UsageError
 from edgesmith.events import EventStream
 from edgesmith.files import host_file_errors
@@ -43,7 +49,6 @@ if TYPE_CHECKING:
     from edgesmith.project.project import Device
     from edgesmith.project.settings import BenchSettings
 
-LOCK = "bench.lock"
 SAMPLES_SUFFIX = ".samples.safetensors"
 _REPORT = "report.json"
 _SAMPLES = "samples.safetensors"
@@ -101,17 +106,18 @@ def bench(
     device = request.device
     release = open_release(request.bundle_folder, target=device.target)
     transport = transport or connect(device, events)
-    deadline = Deadline.after(request.timeout_s or expected_limit_s(device.bench))
-    machine = transport.machine(deadline)
-    require_machine(release.requires, machine, device.name)
-    _require_installed(release, transport, deadline)
-    with host_file_errors(request.reports_folder):
-        request.reports_folder.mkdir(parents=True, exist_ok=True)
-        away = TemporaryDirectory(prefix=".bench-", dir=request.reports_folder)
-    with away as name, transport.exclusive(LOCK):
-        with scratch_bundle(release, transport, deadline) as scratch:
-            raw = _measure(request, release, scratch, Path(name), machine, transport, deadline)
-        return _keep(request, release, raw)
+    with transport.exclusive(DEVICE_LOCK, wait_s=BUSY_WAIT_S):
+        deadline = Deadline.after(request.timeout_s or expected_limit_s(device.bench))
+        machine = transport.machine(deadline)
+        require_machine(release.requires, machine, device.name)
+        _require_installed(release, transport, deadline)
+        with host_file_errors(request.reports_folder):
+            request.reports_folder.mkdir(parents=True, exist_ok=True)
+            away = TemporaryDirectory(prefix=".bench-", dir=request.reports_folder)
+        with away as name:
+            with scratch_bundle(release, transport, deadline) as scratch:
+                raw = _measure(request, release, scratch, Path(name), machine, transport, deadline)
+            return _keep(request, release, raw)
 
 
 def _require_installed(release: Release, transport: Transport, deadline: Deadline) -> None:

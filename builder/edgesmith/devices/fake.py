@@ -96,7 +96,7 @@ class FakeTransport(Transport):
     @contextmanager
     def _hold(self, name: str) -> Iterator[None]:
         if name in self._locked:
-            raise DeviceError(f"device '{self.device}' is busy", hint="wait until it has ended")
+            raise self.busy()
         self._locked.add(name)
         try:
             yield

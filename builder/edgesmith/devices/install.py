@@ -11,7 +11,7 @@ from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.installer import InstalledRelease, Installer
 from edgesmith.devices.registry import connect
 from edgesmith.devices.release import INSTALLER, MANIFEST, BundleFile, Release, open_release
-from edgesmith.devices.transport import Transport
+from edgesmith.devices.transport import BUSY_WAIT_S, DEVICE_LOCK, Transport
 from edgesmith.errors import DeviceError, IntegrityError
 from edgesmith.events import EventStream, Progress
 
@@ -81,14 +81,15 @@ def flash(
     options = options or FlashOptions()
     release = open_release(bundle_folder, target=device.target)
     transport = transport or connect(device, events)
-    deadline = Deadline.after(options.timeout_s)
     installer = Installer(transport, release.model)
-    require_machine(release.requires, transport.machine(deadline), device.name)
-    transport.make_folder(installer.incoming_folder, deadline)
-    _send_manifest(release, transport, installer, deadline)
-    sent_bytes = _send_files(release, transport, installer, deadline)
-    installer.install(release.id, options.installer_options(), deadline)
-    previous = _require_current(release, installer.releases(deadline), device.name)
+    with transport.exclusive(DEVICE_LOCK, wait_s=BUSY_WAIT_S):
+        deadline = Deadline.after(options.timeout_s)
+        require_machine(release.requires, transport.machine(deadline), device.name)
+        transport.make_folder(installer.incoming_folder, deadline)
+        _send_manifest(release, transport, installer, deadline)
+        sent_bytes = _send_files(release, transport, installer, deadline)
+        installer.install(release.id, options.installer_options(), deadline)
+        previous = _require_current(release, installer.releases(deadline), device.name)
     return Installation(
         device=device.name,
         root=transport.root,
@@ -114,7 +115,8 @@ def roll_back(
             where=transport.path(model),
             hint=f"install a release first: edgesmith flash --device {device.name}",
         )
-    installer.rollback(deadline)
+    with transport.exclusive(DEVICE_LOCK, wait_s=BUSY_WAIT_S):
+        installer.rollback(deadline)
     return installer.releases(deadline)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.transport import ANY_EXIT_CODE, RemoteCommand, Transport
-from edgesmith.errors import DeviceError, EdgesmithError, error_class_for
+from edgesmith.errors import DeviceError, EdgesmithError, HostFileError, error_class_for
 from edgesmith.process import Completed
 from edgesmith.report.plain import clean
 
@@ -108,8 +108,10 @@ class Installer:
         said = "".join(f"\n    | {line}" for line in lines[-_MAX_LINES:])
         code = done.returncode
         ending = f"exit code {code}" if code >= 0 else f"ended by signal {-code}"
-        # A signal means that the program broke, not that it refused.
-        error = error_class_for(code) if code > 0 else DeviceError
+        # A signal means that the program broke, not that it refused; the file system it speaks of
+        # is the device's, not the host's.
+        on_device = code <= 0 or code == HostFileError.exit_code
+        error = DeviceError if on_device else error_class_for(code)
         return error(
             f"device '{self._transport.device}': {doing} failed ({ending}){said}",
             where=self._transport.path(self._folder),

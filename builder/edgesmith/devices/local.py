@@ -98,11 +98,7 @@ class LocalTransport(Transport):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise DeviceError(
-                    f"device '{self.device}' is busy: another edgesmith is using it",
-                    where=str(path),
-                    hint="wait until it has ended, then run the command again",
-                ) from None
+                raise self.busy() from None
             yield
 
     def _inside(self, name: str) -> Path:

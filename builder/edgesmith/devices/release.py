@@ -81,14 +81,21 @@ def open_release(folder: Path, *, target: str) -> Release:
     from edgesmith.bundle.verify import verify_bundle
 
     path = folder / MANIFEST
-    if not path.exists():
+    if not folder.exists():
         raise UsageError(
             f"there is no bundle for target '{target}'",
             where=str(folder),
             hint=f"build first: edgesmith build --target {target}",
         )
     verify_bundle(folder)
-    return _read(folder, path.read_bytes())
+    release = _read(folder, path.read_bytes())
+    if release.target != target:
+        raise IntegrityError(
+            f"the bundle is for target '{release.target}', not for '{target}'",
+            where=str(path),
+            hint=f"build it anew: edgesmith build --target {target}",
+        )
+    return release
 
 
 def _read(folder: Path, text: bytes) -> Release:

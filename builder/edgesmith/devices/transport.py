@@ -6,9 +6,10 @@ Names of files on the device are relative to the device's root and use `/`.
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -18,9 +19,19 @@ from edgesmith.errors import DeviceError, EdgesmithError, UsageError
 from edgesmith.events import EventStream
 from edgesmith.process import Completed
 
+# What measures or installs on a device holds this lock: neither disturbs the other.
+DEVICE_LOCK = "bench.lock"
+BUSY_WAIT_S = 3600.0
 # A device program's exit code is read by the caller, who knows what it means there.
 ANY_EXIT_CODE = tuple(range(-64, 256))
 _BYTES_PER_BLOCK = 1024
+
+
+_LOCK_INTERVAL_S = 0.5
+
+
+class DeviceBusyError(DeviceError):
+    """Another edgesmith uses the device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +110,41 @@ class Transport(ABC):
         deadline.remaining_s(command.purpose)
         return self._run(command, deadline=deadline, on_line=on_line)
 
-    def exclusive(self, name: str) -> AbstractContextManager[None]:
-        """Holds the lock `name` on the device; raises DeviceError at once when another has it."""
+    @contextmanager
+    def exclusive(self, name: str, *, wait_s: float = 0.0) -> Iterator[None]:
+        """Holds the lock `name` on the device, waiting for it and saying so.
+
+        Raises DeviceBusyError when another has had it for `wait_s`.
+        """
         if not self.capabilities.exclusive:
             raise self._unable("hold a lock")
-        return self._exclusive(_checked(name))
+        give_up_s = time.monotonic() + wait_s
+        told = False
+        with ExitStack() as held:
+            while True:
+                try:
+                    held.enter_context(self._exclusive(_checked(name)))
+                    break
+                except DeviceBusyError:
+                    if time.monotonic() >= give_up_s:
+                        raise
+                if not told:
+                    self.events.info(f"{self._in_use()}: waiting for it")
+                    told = True
+                time.sleep(_LOCK_INTERVAL_S)
+            yield
+
+    def _in_use(self) -> str:
+        return f"device '{self.device}' ({self.root}) is in use by another edgesmith"
+
+    def busy(self) -> DeviceBusyError:
+        """What `_exclusive` raises when another holds the lock."""
+        return DeviceBusyError(
+            self._in_use(),
+            where=self.root,
+            hint="wait until it has ended; devices with the same root are one device, also those"
+            " of other projects: give this one another root where it is not",
+        )
 
     def machine(self, deadline: Deadline) -> str:
         """The device's architecture as `uname -m` says it; raises DeviceError."""

@@ -34,7 +34,8 @@ def expectation(details: ErrorDetails) -> str:
         case "literal_error":
             return str(context["expected"])
         case "string_pattern_mismatch":
-            return PATTERN_WORDS[str(context["pattern"])]
+            pattern = str(context["pattern"])
+            return PATTERN_WORDS.get(pattern, f"text of the form {pattern}")
         case "string_too_short":
             return "text that is not empty"
         case "string_too_long":

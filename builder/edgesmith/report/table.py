@@ -15,7 +15,7 @@ from edgesmith.report.numbers import (
     format_time,
     time_unit,
 )
-from edgesmith.report.plain import Colour, Style, display_width, pad
+from edgesmith.report.plain import Colour, Style, display_width, pad, wrap
 from edgesmith.report.views import Measure, Metric, RunView
 
 _GAP = "   "
@@ -51,7 +51,8 @@ class Row:
 def render_table(runs: Sequence[RunView], style: Style) -> list[str]:
     """The runs of one configuration side by side; in several tables where the width is small.
 
-    Where values with their intervals do not fit, the intervals stand below the values.
+    Where values with their intervals do not fit, the intervals stand below the values; where not
+    even one column does, the runs stand below each other.
     """
     rows = table_rows(runs)
     heads = [run.variant for run in runs]
@@ -62,6 +63,8 @@ def render_table(runs: Sequence[RunView], style: Style) -> list[str]:
         fitting = max(1, room // column)
         if fitting >= len(runs):
             break
+    if column > room:
+        return _list(rows, heads, style)
     lines: list[str] = []
     for start in range(0, len(runs), fitting):
         part = slice(start, start + fitting)
@@ -109,6 +112,17 @@ def _one_table(
         lines.append(_line(row.title, _padded(values, widths), label))
         if stacked and any(c.interval for c in cells):
             lines.append(_line("", _padded([c.interval.strip() for c in cells], widths), label))
+    return lines
+
+
+def _list(rows: Sequence[Row], heads: Sequence[str], style: Style) -> list[str]:
+    lines = []
+    for index, head in enumerate(heads):
+        lines.append(_INDENT + style.paint(head, "bold"))
+        for row in rows:
+            cell = row.cells[index]
+            text = f"{row.title}: {cell.value}{cell.interval}"
+            lines += wrap(text, style.width, indent=3 * _INDENT, first=2 * _INDENT)
     return lines
 
 
