@@ -65,7 +65,11 @@ class ExportAttempt:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedModel:
-    """The FP32 ONNX model with its proof against the source."""
+    """The FP32 ONNX model with its proof against the source.
+
+    `preprocess` holds, for each input that has one, what stands at the graph's head before the
+    source's own model (the form of `worker/preprocess.py`).
+    """
 
     onnx: OnnxFile
     source_kind: str
@@ -73,6 +77,7 @@ class ExportedModel:
     attempts: tuple[ExportAttempt, ...]
     parity: tuple[ParityCheck, ...]
     tools: Mapping[str, str]
+    preprocess: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

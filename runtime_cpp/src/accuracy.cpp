@@ -61,17 +61,20 @@ std::string why_unusable(const Errors& errors) {
          " samples gave values that are not finite";
 }
 
-Measured with_interval(double value, std::optional<Interval> interval) {
-  return {value, interval, interval ? "" : "too few resampled values are finite"};
+Measured with_interval(double value, std::optional<Interval> interval, const Groups& groups) {
+  if (interval) return {value, interval, {}};
+  if (!groups.empty() && group_count(groups, groups.size()) < 2) {
+    return {value, {}, "all samples are of one group"};
+  }
+  return {value, {}, "too few resampled values are finite"};
 }
 
-Measured aggregated(const Errors& errors, Aggregate aggregate) {
+Measured aggregated(const Errors& errors, const Groups& groups, Aggregate aggregate) {
   if (std::string why = why_unusable(errors); !why.empty()) return {{}, {}, why};
   const double value = aggregate(errors, all_of(errors.size()));
   if (!std::isfinite(value)) return {{}, {}, why_not_finite(errors, aggregate)};
-  return with_interval(value, bootstrap_interval(errors.size(), [&](const Indices& indices) {
-                         return aggregate(errors, indices);
-                       }));
+  const auto statistic = [&](const Indices& indices) { return aggregate(errors, indices); };
+  return with_interval(value, bootstrap_interval(errors.size(), groups, statistic), groups);
 }
 
 }  // namespace
@@ -121,20 +124,29 @@ bool in_top(const std::vector<double>& values, std::int64_t label, std::size_t k
   return before < k;
 }
 
-Measured mean_cosine(const Errors& errors) { return aggregated(errors, &cosine_of); }
-Measured sqnr_db(const Errors& errors) { return aggregated(errors, &sqnr_of); }
-Measured max_abs_error(const Errors& errors) { return aggregated(errors, &maximum_of); }
+Measured mean_cosine(const Errors& errors, const Groups& groups) {
+  return aggregated(errors, groups, &cosine_of);
+}
 
-Measured proportion(const std::vector<bool>& hits) {
+Measured sqnr_db(const Errors& errors, const Groups& groups) {
+  return aggregated(errors, groups, &sqnr_of);
+}
+
+Measured max_abs_error(const Errors& errors, const Groups& groups) {
+  return aggregated(errors, groups, &maximum_of);
+}
+
+Measured proportion(const std::vector<bool>& hits, const Groups& groups) {
   if (hits.empty()) return {{}, {}, "no sample was compared"};
   const auto successes = static_cast<std::uint64_t>(std::count(hits.begin(), hits.end(), true));
-  return {static_cast<double>(successes) / static_cast<double>(hits.size()),
-          wilson_interval(successes, hits.size()),
-          {}};
+  const double share = static_cast<double>(successes) / static_cast<double>(hits.size());
+  if (groups.empty()) return {share, wilson_interval(successes, hits.size()), {}};
+  if (group_count(groups, hits.size()) < 2) return with_interval(share, {}, groups);
+  return {share, grouped_proportion_interval(hits, groups), {}};
 }
 
 PairedLoss paired_proportion_loss(const std::vector<bool>& baseline,
-                                  const std::vector<bool>& candidate) {
+                                  const std::vector<bool>& candidate, const Groups& groups) {
   if (baseline.size() != candidate.size() || baseline.empty()) {
     return {{{}, {}, "the two runs compared different numbers of samples"}, {}};
   }
@@ -150,12 +162,15 @@ PairedLoss paired_proportion_loss(const std::vector<bool>& baseline,
       sum += (baseline[i] ? 1.0 : 0.0) - (candidate[i] ? 1.0 : 0.0);
     return sum / static_cast<double>(indices.size());
   };
-  return {with_interval(loss(all_of(baseline.size())), bootstrap_interval(baseline.size(), loss)),
-          mcnemar_exact_p(only_baseline, only_candidate)};
+  const double value = loss(all_of(baseline.size()));
+  PairedLoss result;
+  result.loss = with_interval(value, bootstrap_interval(baseline.size(), groups, loss), groups);
+  if (groups.empty()) result.mcnemar_p = mcnemar_exact_p(only_baseline, only_candidate);
+  return result;
 }
 
 PairedLoss paired_error_loss(const std::string& metric, const Errors& baseline,
-                             const Errors& candidate) {
+                             const Errors& candidate, const Groups& groups) {
   Aggregate aggregate = metric == "cosine" ? &cosine_of : &sqnr_of;
   double sign = 1;
   if (metric == "max_abs_error") {
@@ -176,7 +191,7 @@ PairedLoss paired_error_loss(const std::string& metric, const Errors& baseline,
     const bool baseline_exact = !std::isfinite(aggregate(baseline, all_of(baseline.size())));
     return {{{}, {}, why_not_finite(baseline_exact ? baseline : candidate, aggregate)}, {}};
   }
-  return {with_interval(value, bootstrap_interval(baseline.size(), loss)), {}};
+  return {with_interval(value, bootstrap_interval(baseline.size(), groups, loss), groups), {}};
 }
 
 }  // namespace edgesmith

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "edgesmith/statistics.hpp"
 #include "random.hpp"
@@ -35,6 +36,17 @@ std::vector<std::vector<double>> thinned(const std::vector<std::vector<std::int6
   return result;
 }
 
+/// The samples of each group; each sample is a group of its own without groups.
+std::vector<std::vector<std::size_t>> members_of(const Groups& groups, std::size_t count) {
+  std::map<std::int64_t, std::vector<std::size_t>> members;
+  for (std::size_t i = 0; i < count; ++i) {
+    members[groups.empty() ? static_cast<std::int64_t>(i) : groups[i]].push_back(i);
+  }
+  std::vector<std::vector<std::size_t>> result;
+  for (auto& [group, samples] : members) result.push_back(std::move(samples));
+  return result;
+}
+
 double pooled_median(const std::vector<std::vector<std::int64_t>>& processes) {
   std::vector<double> pooled;
   for (const auto& process : processes) {
@@ -57,13 +69,20 @@ double resampled_median(const std::vector<std::vector<double>>& processes, Rando
 }  // namespace
 
 std::optional<Interval> bootstrap_interval(
-    std::size_t count, const std::function<double(const std::vector<std::size_t>&)>& statistic) {
+    std::size_t count, const Groups& groups,
+    const std::function<double(const std::vector<std::size_t>&)>& statistic) {
   if (count == 0) return std::nullopt;
+  const std::vector<std::vector<std::size_t>> members = members_of(groups, count);
+  if (!groups.empty() && members.size() < 2) return std::nullopt;
   Random random(kSeed);
-  std::vector<std::size_t> indices(count);
+  std::vector<std::size_t> indices;
   std::vector<double> replicates;
   for (int replicate = 0; replicate < kReplicates; ++replicate) {
-    for (std::size_t& index : indices) index = random.below(count);
+    indices.clear();
+    for (std::size_t drawn = 0; drawn < members.size(); ++drawn) {
+      const std::vector<std::size_t>& group = members[random.below(members.size())];
+      indices.insert(indices.end(), group.begin(), group.end());
+    }
     const double value = statistic(indices);
     if (std::isfinite(value)) replicates.push_back(value);
   }

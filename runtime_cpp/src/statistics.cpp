@@ -103,18 +103,6 @@ double median(std::vector<double> values) {
   return (*std::max_element(values.begin(), middle) + *middle) / 2;
 }
 
-Interval wilson_interval(std::uint64_t successes, std::uint64_t count) {
-  constexpr double z = 1.959963984540054;  // The normal distribution's 97.5 % quantile.
-  const auto n = static_cast<double>(count);
-  const double share = static_cast<double>(successes) / n;
-  const double denominator = 1 + z * z / n;
-  const double center = (share + z * z / (2 * n)) / denominator;
-  const double half = z * std::sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / denominator;
-  // At the ends the formula is exact and only rounding keeps it off.
-  return {successes == 0 ? 0.0 : std::max(0.0, center - half),
-          successes == count ? 1.0 : std::min(1.0, center + half)};
-}
-
 double mcnemar_exact_p(std::uint64_t only_first, std::uint64_t only_second) {
   const std::uint64_t discordant = only_first + only_second;
   if (discordant == 0) return 1.0;

@@ -61,6 +61,60 @@ void proportions(Checks& checks) {
   CHECK_NEAR(mcnemar_exact_p(6, 6), 1.0, 1e-12);
 }
 
+void grouped_proportions(Checks& checks) {
+  CHECK_NEAR(student_t_quantile(1), 12.7062, 1e-4);
+  CHECK_NEAR(student_t_quantile(3), 3.182446, 0.01);
+  CHECK_NEAR(student_t_quantile(6), 2.446912, 1e-3);
+  CHECK_NEAR(student_t_quantile(30), 2.042272, 1e-5);
+  // Ten groups of twenty, each of one mind: worth ten samples, or less for the unknown variance.
+  std::vector<bool> hits;
+  Groups groups;
+  for (std::int64_t group = 0; group < 10; ++group) {
+    for (int i = 0; i < 20; ++i) {
+      hits.push_back(group < 7);
+      groups.push_back(group);
+    }
+  }
+  const Measured clustered = proportion(hits, groups);
+  const Measured independent = proportion(hits);
+  const Interval ten = wilson_interval(7, 10);
+  CHECK_NEAR(*clustered.value, 0.7, 1e-12);
+  CHECK(clustered.ci95->low < ten.low + 0.01 && clustered.ci95->high > ten.high - 0.01);
+  CHECK(independent.ci95->low > clustered.ci95->low + 0.2);
+  // Groups that do not differ are worth all their samples, less for the unknown variance.
+  Groups mixed;
+  for (std::size_t i = 0; i < hits.size(); ++i) mixed.push_back(static_cast<std::int64_t>(i % 20));
+  const Measured alike = proportion(hits, mixed);
+  CHECK(alike.ci95->low >= independent.ci95->low - 1e-12 - 0.05);
+  // All agree: nothing can be learned of the variance, each group counts once.
+  const Measured all = proportion(std::vector<bool>(200, true), groups);
+  CHECK_NEAR(all.ci95->low, wilson_interval(10, 10).low, 1e-12);
+  CHECK(!proportion({true, false}, {4, 4}).ci95);
+  CHECK_EQUAL(group_count(groups, hits.size()), 10U);
+}
+
+void grouped_errors(Checks& checks) {
+  const SampleError exact = compare_sample({1, 2}, {1, 2.01});
+  const SampleError off = compare_sample({1.5, 2}, {1, 2});
+  std::vector<SampleError> errors;
+  Groups groups;
+  for (int i = 0; i < 100; ++i) {
+    errors.push_back(i < 50 ? exact : off);
+    groups.push_back(i / 25);
+  }
+  const Measured independent = mean_cosine(errors);
+  const Measured clustered = mean_cosine(errors, groups);
+  CHECK_NEAR(*clustered.value, *independent.value, 1e-12);
+  const auto width = [](const Measured& measured) {
+    return measured.ci95->high - measured.ci95->low;
+  };
+  CHECK(width(clustered) > 3 * width(independent));
+  CHECK(!mean_cosine(errors, Groups(100, 1)).ci95);
+  std::vector<bool> baseline(100, true), candidate(100, true);
+  for (std::size_t i = 0; i < 10; ++i) candidate[i] = false;
+  CHECK(!paired_proportion_loss(baseline, candidate, groups).mcnemar_p);
+}
+
 void ratios(Checks& checks) {
   std::vector<std::vector<std::int64_t>> slow(3), fast(3);
   for (std::int64_t i = 0; i < 300; ++i) {
@@ -134,6 +188,8 @@ int main() {
   return test::run_all({{"ranks_of_quantiles", ranks_of_quantiles},
                         {"summaries", summaries},
                         {"proportions", proportions},
+                        {"grouped_proportions", grouped_proportions},
+                        {"grouped_errors", grouped_errors},
                         {"ratios", ratios},
                         {"warmups", warmups},
                         {"output_errors", output_errors},

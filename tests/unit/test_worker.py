@@ -16,7 +16,7 @@ from edgesmith.worker.tensors import SamplesWriter, open_samples
 from edgesmith.worker.torch_export import size_combinations
 from edgesmith.worker.tracking import ReadTracker
 
-IMAGE = {"name": "image", "shape": ["batch", 2], "dtype": "float32"}
+IMAGE = {"name": "image", "shape": ["batch", 2], "dtype": "float32", "preprocess": None}
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from edgesmith.errors import ModelError
 
 Array = np.ndarray[Any, Any]
-INPUTS, OUTPUTS, LABELS = "inputs/", "outputs/", "labels"
+INPUTS, OUTPUTS, LABELS, GROUPS = "inputs/", "outputs/", "labels", "groups"
 
 
 def _open(path: Path) -> Any:

@@ -12,6 +12,7 @@ from edgesmith.errors import ModelError
 from edgesmith.export.torch_source import declared_inputs
 from edgesmith.hashing import sha256_file
 from edgesmith.model import numeric
+from edgesmith.model.preprocess import fed_shape
 from edgesmith.model.user_code import Interpreter, call_worker
 from edgesmith.project.project import Project
 from edgesmith.stages import Context, Made, Stage, StageResult
@@ -32,13 +33,29 @@ class Reference:
 
 
 def model_inputs(project: Project, exported: ExportedModel) -> list[dict[str, Any]]:
-    """The inputs that samples must have: declared, or the ONNX model's own."""
+    """The inputs that samples must have: declared, or the ONNX model's own.
+
+    An input with preprocessing is described as it is fed, with its `preprocess` beside it.
+    """
     if project.settings.model.inputs and exported.source_kind == "torch":
-        return declared_inputs(project)
+        return [_as_fed(one, exported) for one in declared_inputs(project)]
     return [
-        {"name": one.name, "shape": list(one.dims), "dtype": one.dtype}
+        {
+            "name": one.name,
+            "shape": list(one.dims),
+            "dtype": one.dtype,
+            "preprocess": exported.preprocess.get(one.name),
+        }
         for one in exported.onnx.inputs
     ]
+
+
+def _as_fed(declared: dict[str, Any], exported: ExportedModel) -> dict[str, Any]:
+    steps = exported.preprocess.get(declared["name"])
+    if steps is None:
+        return {**declared, "preprocess": None}
+    shape = fed_shape(declared["shape"], steps["permutation"])
+    return {**declared, "shape": shape, "dtype": steps["dtype"], "preprocess": steps}
 
 
 def samples_stage(
@@ -181,18 +198,24 @@ def _onnx_reference(
     path: Path,
     context: Context,
 ) -> Any:
-    """For an ONNX source the reference is that file, run without graph optimizations."""
+    """For an ONNX source the reference is that file, run without graph optimizations.
+
+    Its preprocessing is done by the definition in numpy, so that the graph's nodes are checked.
+    """
     from edgesmith.values import SessionOptions
+    from edgesmith.worker.preprocess import apply
     from edgesmith.worker.tensors import SamplesWriter
 
+    steps = exported.value.preprocess
     session = numeric.open_session(
-        exported.folder / exported.value.onnx.path,
+        project.folder / project.settings.model.source,
         SessionOptions(graph_optimization_level="none"),
     )
     writer = SamplesWriter(path)
     try:
         for feeds in Samples(evaluation.folder / evaluation.value.path).feeds():
-            outputs = numeric.run_session(session, feeds, shown_as="the source model")
+            prepared = {name: apply(array, steps.get(name)) for name, array in feeds.items()}
+            outputs = numeric.run_session(session, prepared, shown_as="the source model")
             _require_finite(outputs, writer.count, project)
             writer.add({OUTPUTS + name: value for name, value in outputs.items()})
         writer.close({"format": "edgesmith-samples", "schema_version": "1.0"})

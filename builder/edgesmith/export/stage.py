@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 from edgesmith.errors import ModelError, UsageError
 from edgesmith.export.onnx_source import take_onnx
-from edgesmith.export.torch_source import export_torch
+from edgesmith.export.torch_source import declared_sizes, export_torch
+from edgesmith.model import onnx_file
+from edgesmith.model.adapt import adapt
+from edgesmith.model.preprocess import preprocess_of
 from edgesmith.model.user_code import Interpreter
 from edgesmith.project.project import Project
 from edgesmith.stages import Context, Made, Stage
@@ -62,8 +66,10 @@ def export_stage(
 
     def make(folder: Path) -> Made[ExportedModel]:
         if kind == "onnx":
-            return take_onnx(project, folder)
-        return export_torch(project, interpreter, folder, opset=opset, context=context)
+            made = take_onnx(project, folder)
+        else:
+            made = export_torch(project, interpreter, folder, opset=opset, context=context)
+        return _with_preprocess(project, made, folder)
 
     return Stage(
         name="export",
@@ -75,6 +81,9 @@ def export_stage(
             "opset": opset if kind == "torch" else None,
             "exporter": model.exporter,
             "inputs": [[n, i.model_dump(mode="json")] for n, i in model.inputs.items()],
+            "preprocess": {
+                n: p.model_dump(mode="json") for n, p in project.settings.preprocess.items()
+            },
             "depends": list(model.depends),
             "tools": dict(interpreter.versions),
         },
@@ -82,3 +91,22 @@ def export_stage(
         make=make,
         state=project.state_folder,
     )
+
+
+def _with_preprocess(
+    project: Project, made: Made[ExportedModel], folder: Path
+) -> Made[ExportedModel]:
+    """[preprocess] at the head of the exported graph, proven."""
+    value = made.value
+    steps = preprocess_of(project, value.onnx.inputs)
+    if not steps:
+        return made
+    path = folder / value.onnx.path
+    proofs = adapt(path, steps, declared_sizes(project))
+    adapted = dataclasses.replace(
+        value,
+        onnx=onnx_file.describe(onnx_file.load(path), path),
+        parity=(*value.parity, *proofs),
+        preprocess={name: one.as_json() for name, one in steps.items()},
+    )
+    return Made(value=adapted, dependencies=made.dependencies)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Largest error of a float32 graph relative to the reference's largest magnitude. Reordered
 # sums of deep networks stay below 1e-5 of it; a wrong constant or axis is far above.
 FLOAT_TOLERANCE_REL = 1e-4
+IMAGE_RANK = 3
 _FATAL_ONLY = 4
 _LEVELS = {"all": "ORT_ENABLE_ALL", "none": "ORT_DISABLE_ALL"}
 
@@ -116,7 +117,11 @@ def _errors(expected: Array, actual: Array) -> tuple[float, float, bool]:
 def random_feeds(
     inputs: tuple[TensorInfo, ...], sizes: Mapping[str, int], *, seed: int
 ) -> dict[str, Array]:
-    """Standard normal arrays, or small integers for integer inputs; unnamed dims are 1."""
+    """Standard normal arrays, or integers; unnamed dims are 1.
+
+    Integers are 0 or 1, since they may be indices; those of images (a byte, three dimensions or
+    more) take their whole range.
+    """
     import numpy as np
 
     generator = np.random.default_rng(seed)
@@ -126,6 +131,11 @@ def random_feeds(
         dtype = np.dtype(one.dtype)
         if dtype.kind == "f":
             feeds[one.name] = generator.standard_normal(shape).astype(dtype)
+        elif dtype.itemsize == 1 and dtype.kind != "b" and len(shape) >= IMAGE_RANK:
+            limits = np.iinfo(dtype)
+            feeds[one.name] = generator.integers(
+                limits.min, limits.max, shape, dtype, endpoint=True
+            )
         else:
             feeds[one.name] = generator.integers(0, 2, shape).astype(dtype)
     return feeds

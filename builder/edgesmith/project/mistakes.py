@@ -141,6 +141,32 @@ def reference_mistakes(raw: Mapping[str, Any]) -> list[Mistake]:
             if isinstance(name, str) and name not in known:
                 mistakes.append(_unknown(("defaults", key, index), name, known))
     mistakes.extend(_size_mistakes(raw))
+    mistakes.extend(_preprocess_mistakes(raw))
+    return mistakes
+
+
+def _preprocess_mistakes(raw: Mapping[str, Any]) -> list[Mistake]:
+    """[preprocess] needs an input of that name whose axes and channels it fits."""
+    mistakes = []
+    inputs = _table(_table(raw, "model"), "inputs")
+    for name, one in _table(raw, "preprocess").items():
+        if inputs and name not in inputs:
+            mistakes.append(_unknown(f"preprocess.{name}", name, inputs))
+        if not isinstance(one, Mapping):
+            continue
+        shape = _table(inputs, name).get("shape")
+        layout = _table(one, "from").get("layout")
+        if isinstance(layout, str) and isinstance(shape, list) and len(layout) != len(shape):
+            finding = f"found {layout!r}; the model's input has {len(shape)} dimensions: {shape}"
+            mistakes.append(Mistake(key=f"preprocess.{name}.from.layout", finding=finding))
+        for key in ("mean", "std"):
+            count = len(one[key]) if isinstance(one.get(key), list) else 1
+            channels = shape[-3] if isinstance(shape, list) and len(shape) >= 3 else None
+            if count > 1 and isinstance(channels, int) and count != channels:
+                finding = f"found {count} numbers; expected one, or one for each of {channels}"
+                mistakes.append(
+                    Mistake(key=f"preprocess.{name}.{key}", finding=f"{finding} channels")
+                )
     return mistakes
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 import types
@@ -23,6 +24,8 @@ PAGE_FILE = "docs/project-file.md"
 _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("model", settings.ModelSettings),
     ("model.inputs.NAME", settings.InputSettings),
+    ("preprocess.NAME", settings.PreprocessSettings),
+    ("preprocess.NAME.from", settings.CameraSettings),
     ("data", settings.DataSettings),
     ("worker", settings.WorkerSettings),
     ("quantize", settings.QuantizeSettings),
@@ -57,7 +60,7 @@ def page_text() -> str:
     """The reference page in Markdown."""
     parts = [_HEAD]
     for title, cls in _TABLES:
-        purpose = (cls.__doc__ or "").strip()
+        purpose = inspect.cleandoc(cls.__doc__ or "")
         parts.append(f"## `[{title}]`\n\n{purpose}\n\n{_table(cls)}")
     return "\n".join(parts)
 

@@ -94,6 +94,39 @@ class ModelSettings(Section):
     )
 
 
+class CameraSettings(Section):
+    """What the device feeds instead of what forward() takes."""
+
+    dtype: Literal["uint8", "int8", "uint16", "int16", "float16", "float32"] = Field(
+        "uint8", description="Element type that comes from the camera."
+    )
+    layout: Literal["NHWC", "NCHW", "HWC", "CHW"] | None = Field(
+        None, description="Axis order that comes from the camera; default: the model's."
+    )
+
+
+class PreprocessSettings(Section):
+    """Carried into the graph, so that the device takes what the camera gives.
+
+    The model then gets `(x * scale - mean) / std`, in its own layout and dtype.
+    """
+
+    from_: CameraSettings = Field(
+        default_factory=CameraSettings,
+        alias="from",
+        description="What is fed: `{ dtype, layout }`.",
+    )
+    scale: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="Factor on what is fed, such as 1/255.", strict=False
+    )
+    mean: Annotated[tuple[float, ...], Field(min_length=1, strict=False)] = Field(
+        (0.0,), description="Subtracted after scaling: one number, or one for each channel."
+    )
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, strict=False)] = (
+        Field((1.0,), description="Divided by at last: one number, or one for each channel.")
+    )
+
+
 class DataSettings(Section):
     """Calibration and evaluation data."""
 
@@ -105,7 +138,9 @@ class DataSettings(Section):
     evaluation: str = Field(
         min_length=1,
         description="`FILE.py:callable` yielding ({input: array}, label or {output: array} or"
-        " None); or a folder or glob whose files may hold an array named `label`.",
+        " None), and as a third entry, where samples are not independent (crops of one picture),"
+        " the name of their group: intervals are then taken over groups. Or a folder or glob whose"
+        " files may hold arrays named `label` and `group`.",
     )
     calibration_samples: Positive = Field(200, description="At most so many are read.")
     evaluation_samples: Positive = Field(500, description="At most so many are read.")
@@ -247,6 +282,7 @@ class ProjectSettings(Section):
 
     schema_: Literal[1] = Field(alias="schema", description="Version of this file's format.")
     model: ModelSettings
+    preprocess: dict[str, PreprocessSettings] = Field(default_factory=dict)
     data: DataSettings
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     quantize: QuantizeSettings = Field(default_factory=QuantizeSettings)

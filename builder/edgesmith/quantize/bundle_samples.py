@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgesmith.data.samples import INPUTS, LABELS, OUTPUTS, Samples
+from edgesmith.data.samples import GROUPS, INPUTS, LABELS, OUTPUTS, Samples
 from edgesmith.hashing import sha256_file
 from edgesmith.model import numeric
 from edgesmith.quantize.metrics import Evaluation
@@ -33,7 +33,7 @@ def _write(
 ) -> SampleSet:
     samples, reference = Samples(evaluation.samples), Samples(evaluation.reference)
     sessions = {v.name: _session(path.parent, v) for v in variants}
-    labels = samples.whole(LABELS) if samples.has(LABELS) else None
+    numbers = {key: samples.whole(key) for key in (LABELS, GROUPS) if samples.has(key)}
     count = samples.count if limit is None else min(limit, samples.count)
     writer = SamplesWriter(path)
     try:
@@ -41,8 +41,7 @@ def _write(
             feeds = samples.group(INPUTS, index)
             tensors: dict[str, Any] = {INPUTS + n: v for n, v in feeds.items()}
             tensors |= {OUTPUTS + n: v for n, v in reference.group(OUTPUTS, index).items()}
-            if labels is not None:
-                tensors[LABELS] = np.asarray(labels[index], np.int64)
+            tensors |= {k: np.asarray(v[index], np.int64) for k, v in numbers.items()}
             for name, session in sessions.items():
                 outputs = numeric.run_session(session, feeds, shown_as=name)
                 tensors |= {f"expected/{name}/{n}": v for n, v in outputs.items()}
@@ -54,7 +53,7 @@ def _write(
         path=path.name,
         sha256=sha256_file(path),
         count=count,
-        labelled=labels is not None,
+        labelled=LABELS in numbers,
         with_reference=True,
         source="evaluation",
     )

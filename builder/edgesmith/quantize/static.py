@@ -16,6 +16,7 @@ from edgesmith.errors import ModelError, UsageError
 from edgesmith.events import EventStream, Progress
 from edgesmith.model import onnx_file
 from edgesmith.quantize.encoding import Encoding
+from edgesmith.quantize.input_head import feed_integers, head_nodes
 from edgesmith.stages import scratch_folder
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     from onnxruntime import quantization
 
     model = onnx_file.load(plan.model)
-    excluded = _excluded_nodes(model, plan.exclude)
+    head = [node.name for node in head_nodes(model)]
+    excluded = [*_excluded_nodes(model, plan.exclude), *head]
     reader = _reader(plan, events)
     with scratch_folder(output.parent) as name, _talk_of_the_library(events):
         prepared = Path(name) / "prepared.onnx"
@@ -68,6 +70,8 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
             ) from error
     quantized = onnx_file.load(output, shown_as="the quantized model")
     onnx_file.strip_traces(quantized)
+    if feed_integers(quantized):
+        events.debug("quantize: the fed integers are the first layer's quantized input")
     onnx_file.save(quantized, output)
 
 

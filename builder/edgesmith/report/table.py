@@ -207,6 +207,7 @@ def _accuracy_cell(name: str, measure: Measure) -> Cell:
     interval = format_interval(measure, lambda v: format_metric(name, v, unit=False))
     if measure.samples and name in SHARE_METRICS:
         interval += f" n={measure.samples}"
+        interval += f" in {measure.groups} groups" if measure.groups else ""
     return Cell(value=format_metric(name, measure.value), interval=interval)
 
 

@@ -119,6 +119,7 @@ def _loss(one: ComparisonView) -> str:
     value = format_loss(metric, loss.value, unit=False) + points
     interval = format_interval(loss, lambda v: format_loss(metric, v, unit=False))
     samples = f" on {loss.samples} samples" if loss.samples else ""
+    samples += f" over {loss.groups} groups" if loss.groups else ""
     test = f", McNemar p = {one.mcnemar_p:.2g}" if one.mcnemar_p is not None else ""
     return f"{title} loss {value}{interval}{samples}{test}"
 

@@ -17,13 +17,15 @@ _ROUNDING = 1e-9
 class Measure:
     """A value with its 95 % interval; `reason` says why either is missing.
 
-    `samples` is what it was computed from; `samples_needed` from how many it could be.
+    `samples` is what it was computed from, in `groups` where they are not independent;
+    `samples_needed` from how many it could be.
     """
 
     value: float | None
     low: float | None = None
     high: float | None = None
     samples: int | None = None
+    groups: int | None = None
     samples_needed: int | None = None
     reason: str = ""
 
@@ -191,6 +193,7 @@ def _measure(one: Mapping[str, Any]) -> Measure:
         low=low,
         high=high,
         samples=one.get("samples"),
+        groups=one.get("groups"),
         samples_needed=one.get("samples_needed"),
         reason=one.get("reason", ""),
     )

@@ -12,7 +12,9 @@ from .failures import WorkerFailure
 from .source import load_callable
 from .tensors import Array, SamplesWriter
 
-_LABEL = "label"
+_LABEL, _GROUP = "label", "group"
+# Inputs; a label, reference outputs or nothing; the group of samples that are not independent.
+Sample = tuple[Mapping[str, Any], Any, Any]
 PROGRESS_EVERY = 25
 
 
@@ -49,35 +51,38 @@ class _Reader:
         self.where = f"data.{self._kind} = {self._source!r}"
         self.output_names: set[str] = set()
         self._file: Path | None = None
+        self._groups: dict[str, int] = {}
 
-    def samples(self) -> Iterator[tuple[Mapping[str, Any], Any]]:
-        """(inputs, label or outputs or None) pairs."""
+    def samples(self) -> Iterator[Sample]:
+        """(inputs, label or outputs or None, group or None) triples."""
         if ".py:" in self._source:
             found = load_callable(self._source, key=f"data.{self._kind}")()
             yield from self._from_callable(found)
         else:
             yield from self._from_files()
 
-    def _from_callable(self, found: Any) -> Iterator[tuple[Mapping[str, Any], Any]]:
+    def _from_callable(self, found: Any) -> Iterator[Sample]:
         if not isinstance(found, Iterable):
             raise self._bad(f"the callable returned a {type(found).__name__}", "yield samples")
         for index, item in enumerate(found):
-            if self._kind == "calibration" and isinstance(item, Mapping):
-                yield item, None
-            elif isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Mapping):
-                yield item
-            elif isinstance(item, Mapping):
-                yield item, None
+            if isinstance(item, Mapping):
+                yield item, None, None
+            elif isinstance(item, tuple) and len(item) in (2, 3) and isinstance(item[0], Mapping):
+                yield item[0], item[1], item[2] if len(item) == 3 else None
             else:
                 form = "{input: array}"
-                form = form if self._kind == "calibration" else f"({form}, label)"
+                form = form if self._kind == "calibration" else f"({form}, label[, group])"
                 raise self._bad(f"sample {index} is a {type(item).__name__}", f"yield {form}")
 
-    def _from_files(self) -> Iterator[tuple[Mapping[str, Any], Any]]:
+    def _from_files(self) -> Iterator[Sample]:
         for path in self._files():
             arrays = self._read(path)
             self._file = path
-            yield arrays, arrays.pop(_LABEL, None) if _LABEL not in self._names() else None
+            label, group = (
+                arrays.pop(key, None) if key not in self._names() else None
+                for key in (_LABEL, _GROUP)
+            )
+            yield arrays, label, group
 
     def _files(self) -> list[Path]:
         path = Path(self._source)
@@ -115,11 +120,9 @@ class _Reader:
     def _names(self) -> set[str]:
         return {one["name"] for one in self._inputs}
 
-    def tensors(
-        self, sample: tuple[Mapping[str, Any], Any], writer: SamplesWriter
-    ) -> dict[str, Array]:
+    def tensors(self, sample: Sample, writer: SamplesWriter) -> dict[str, Array]:
         """The sample's tensors under their names in the file, checked against the model."""
-        arrays, extra = sample
+        arrays, extra, group = sample
         index = writer.count
         given, known = set(map(str, arrays)), self._names()
         if given != known:
@@ -135,15 +138,18 @@ class _Reader:
             tensors[f"inputs/{one['name']}"] = array
         if self._kind == "evaluation" and extra is not None:
             tensors.update(self._extra(extra, index))
+        if self._kind == "evaluation" and group is not None:
+            tensors["groups"] = self._group(group, index)
         if index > 0:
             self._same_extras(tensors, writer)
         return tensors
 
     def _checked(self, one: dict[str, Any], array: Array, index: int) -> Array:
         name, dtype = one["name"], np.dtype(one["dtype"])
+        camera = f" (what [preprocess.{name}] is fed)" if one["preprocess"] else ""
         if array.dtype != dtype:
             raise self._bad(
-                f"{self._shown(index)}: '{name}' is {array.dtype}, the model takes {dtype}",
+                f"{self._shown(index)}: '{name}' is {array.dtype}, the model takes {dtype}{camera}",
                 f"convert it: array.astype(numpy.{dtype})",
             )
         shape = one["shape"]
@@ -153,7 +159,7 @@ class _Reader:
         if not fits:
             raise self._bad(
                 f"{self._shown(index)}: '{name}' has the shape {list(array.shape)}, the model takes"
-                f" {shape}",
+                f" {shape}{camera}",
                 "yield arrays as they are fed to the model, batch dimension (of 1) included",
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -207,10 +213,23 @@ class _Reader:
         """The sample as the user knows it: by its file where it has one."""
         return f"sample {index}" if self._file is None else f"sample {index}, '{self._file}'"
 
+    def _group(self, group: Any, index: int) -> Array:
+        """The number of a group: groups count from 0 in the order in which they come."""
+        name = np.asarray(group)
+        if name.size != 1 or name.dtype.kind not in "iuU":
+            raise self._bad(
+                f"{self._shown(index)}: its group is a {type(group).__name__} {name.dtype} of shape"
+                f" {list(name.shape)}",
+                "name the group by a text or an integer, such as the picture's file name",
+            )
+        number = self._groups.setdefault(str(name.reshape(())), len(self._groups))
+        return np.asarray(number, np.int64)
+
     def _same_extras(self, tensors: Mapping[str, Array], writer: SamplesWriter) -> None:
         if set(tensors) != set(writer.names()):
             raise self._bad(
-                f"{self._shown(writer.count)}: only some samples have a label or reference outputs",
+                f"{self._shown(writer.count)}: only some samples have a label, a group or"
+                " reference outputs",
                 "give them to all samples or to none",
             )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .failures import WorkerFailure
 from .modules import call, load_module
+from .preprocess import apply
 from .tensors import SamplesWriter, open_samples
 
 PROGRESS_EVERY = 25
@@ -19,10 +20,12 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     module = load_module(request["source"])
     samples = open_samples(Path(request["samples"]))
     inputs = [samples[f"inputs/{one['name']}"] for one in request["inputs"]]
+    steps = [one["preprocess"] for one in request["inputs"]]
     writer = SamplesWriter(Path(request["output"]))
     try:
         for index in range(len(inputs[0])):
-            outputs = call(module, [array[index] for array in inputs])
+            fed = [apply(array[index], one) for array, one in zip(inputs, steps, strict=True)]
+            outputs = call(module, fed)
             for name, value in outputs.items():
                 if value.dtype.kind == "f" and not np.isfinite(value).all():
                     raise WorkerFailure(

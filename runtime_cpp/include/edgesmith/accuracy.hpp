@@ -29,27 +29,27 @@ std::int64_t argmax(const std::vector<double>& values);
 /// Whether fewer than k values are larger than, or equal to and before, that of `label`.
 bool in_top(const std::vector<double>& values, std::int64_t label, std::size_t k);
 
-/// Aggregates over samples, with intervals from a bootstrap over samples. An empty list or a value
-/// that is not finite gives no value and a reason.
-Measured mean_cosine(const std::vector<SampleError>& errors);
-Measured sqnr_db(const std::vector<SampleError>& errors);
-Measured max_abs_error(const std::vector<SampleError>& errors);
+/// Aggregates over samples, with intervals from a bootstrap over samples or groups of them. An
+/// empty list or a value that is not finite gives no value and a reason.
+Measured mean_cosine(const std::vector<SampleError>& errors, const Groups& groups = {});
+Measured sqnr_db(const std::vector<SampleError>& errors, const Groups& groups = {});
+Measured max_abs_error(const std::vector<SampleError>& errors, const Groups& groups = {});
 
-/// Share of successes with Wilson's interval.
-Measured proportion(const std::vector<bool>& hits);
+/// Share of successes with Wilson's interval, or that over groups.
+Measured proportion(const std::vector<bool>& hits, const Groups& groups = {});
 
 /// Loss of a candidate against a baseline in one metric on the same samples, positive where the
 /// candidate is worse.
 struct PairedLoss {
   Measured loss;
-  std::optional<double> mcnemar_p;  ///< For proportions only.
+  std::optional<double> mcnemar_p;  ///< For proportions of independent samples only.
 };
 
 PairedLoss paired_proportion_loss(const std::vector<bool>& baseline,
-                                  const std::vector<bool>& candidate);
+                                  const std::vector<bool>& candidate, const Groups& groups = {});
 
 /// \param metric "cosine", "sqnr_db" or "max_abs_error".
 PairedLoss paired_error_loss(const std::string& metric, const std::vector<SampleError>& baseline,
-                             const std::vector<SampleError>& candidate);
+                             const std::vector<SampleError>& candidate, const Groups& groups = {});
 
 }  // namespace edgesmith

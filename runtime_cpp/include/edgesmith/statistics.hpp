@@ -65,14 +65,32 @@ double median(std::vector<double> values);
 /// Wilson's score interval of a proportion. `count` is at least 1.
 Interval wilson_interval(std::uint64_t successes, std::uint64_t count);
 
+/// Which group each sample belongs to, by number; empty where all samples are independent. Samples
+/// of one group (crops of one picture) resemble each other, so intervals are taken over groups.
+using Groups = std::vector<std::int64_t>;
+
+/// How many groups there are; `count`, the number of samples, without groups.
+std::size_t group_count(const Groups& groups, std::size_t count);
+
+/// Interval of a proportion of grouped samples: Wilson's, at the number of independent samples that
+/// would give the variance found between the groups, with Student's t for the few groups there are
+/// (Korn and Graubard, 1998). Where all samples agree there is no variance to find, and each group
+/// counts once. `hits` and `groups` are of equal length, at least 1.
+Interval grouped_proportion_interval(const std::vector<bool>& hits, const Groups& groups);
+
+/// The 97.5 % quantile of Student's t with at least one degree of freedom (Hill, 1970,
+/// Cornish-Fisher expansion; exact for one and two), within 0.3 %.
+double student_t_quantile(std::size_t degrees_of_freedom);
+
 /// Exact two-sided McNemar test from the two counts of discordant pairs.
 double mcnemar_exact_p(std::uint64_t only_first, std::uint64_t only_second);
 
-/// Percentile bootstrap over samples: `statistic` gets resampled indices below `count`.
-/// Deterministic: the seed is fixed. Replicates without a finite value are left out; nothing if
-/// fewer than half remain.
+/// Percentile bootstrap over samples, or over whole groups where there are any: `statistic` gets
+/// resampled indices below `count`. Deterministic: the seed is fixed. Replicates without a finite
+/// value are left out; nothing if fewer than half remain, or for a single group.
 std::optional<Interval> bootstrap_interval(
-    std::size_t count, const std::function<double(const std::vector<std::size_t>&)>& statistic);
+    std::size_t count, const Groups& groups,
+    const std::function<double(const std::vector<std::size_t>&)>& statistic);
 
 /// Ratio of pooled medians, baseline over candidate, with a hierarchical bootstrap: processes are
 /// resampled, then latencies inside each. Every list of processes and every process is non-empty.

@@ -33,7 +33,7 @@ json entry(const std::string& metric, const std::string& output, std::size_t sam
 
 struct ErrorMetric {
   const char* name;
-  Measured (*aggregate)(const std::vector<SampleError>&);
+  Measured (*aggregate)(const std::vector<SampleError>&, const Groups&);
   bool higher_is_better;
 };
 
@@ -41,9 +41,15 @@ constexpr ErrorMetric kErrorMetrics[] = {{"cosine", &mean_cosine, true},
                                          {"sqnr_db", &sqnr_db, true},
                                          {"max_abs_error", &max_abs_error, false}};
 
-Measured measure_errors(const ErrorMetric& metric, const OutputErrors& output) {
+Measured measure_errors(const ErrorMetric& metric, const OutputErrors& output,
+                        const Groups& groups) {
   if (!output.reason.empty()) return {{}, {}, output.reason};
-  return metric.aggregate(output.errors);
+  return metric.aggregate(output.errors, groups);
+}
+
+/// Says over how many groups the interval was taken.
+void add_groups(json& result, const Groups& groups) {
+  if (!groups.empty()) result["groups"] = group_count(groups, groups.size());
 }
 
 /// The worst over the outputs. One without a value counts only where no output has one, but an
@@ -52,7 +58,7 @@ json worst(const ErrorMetric& metric, const Evaluation& evaluation) {
   const OutputErrors* chosen = nullptr;
   Measured value;
   for (const OutputErrors& output : evaluation.outputs) {
-    Measured candidate = measure_errors(metric, output);
+    Measured candidate = measure_errors(metric, output, evaluation.groups);
     const bool broken = std::any_of(output.errors.begin(), output.errors.end(),
                                     [](const SampleError& error) { return !error.finite; });
     const bool worse = candidate.value && value.value &&
@@ -68,6 +74,7 @@ json worst(const ErrorMetric& metric, const Evaluation& evaluation) {
       measured_json(chosen == nullptr ? Measured{{}, {}, "the model has no output"} : value);
   result["samples"] = chosen == nullptr ? 0 : chosen->errors.size();
   if (chosen != nullptr) result["output"] = chosen->output;
+  add_groups(result, evaluation.groups);
   return result;
 }
 
@@ -84,6 +91,7 @@ Evaluation evaluation_from_json(const json& document) {
   evaluation.agreement = bools_from(document.at("agreement"));
   evaluation.top1 = bools_from(document.at("top1"));
   evaluation.top5 = bools_from(document.at("top5"));
+  evaluation.groups = document.at("groups").get<Groups>();
   for (const json& output : document.at("outputs")) {
     OutputErrors errors;
     errors.output = output.at("output").get<std::string>();
@@ -104,18 +112,20 @@ json accuracy_json(const Evaluation& evaluation) {
   const std::vector<bool>& top1 = hits("top1", evaluation);
   if (!top1.empty()) {
     list.push_back(entry("top1", first, top1.size(),
-                         evaluation.top1.empty() ? "reference" : "labels", proportion(top1)));
+                         evaluation.top1.empty() ? "reference" : "labels",
+                         proportion(top1, evaluation.groups)));
   }
   if (!evaluation.top5.empty()) {
-    list.push_back(
-        entry("top5", first, evaluation.top5.size(), "labels", proportion(evaluation.top5)));
+    list.push_back(entry("top5", first, evaluation.top5.size(), "labels",
+                         proportion(evaluation.top5, evaluation.groups)));
   }
   for (const OutputErrors& output : evaluation.outputs) {
     for (const ErrorMetric& metric : kErrorMetrics) {
       list.push_back(entry(metric.name, output.output, output.errors.size(), "reference",
-                           measure_errors(metric, output)));
+                           measure_errors(metric, output, evaluation.groups)));
     }
   }
+  for (json& one : list) add_groups(one, evaluation.groups);
   return list;
 }
 
@@ -125,10 +135,11 @@ json reference_json(const Evaluation& evaluation) {
     result["agreement"] = measured_json(
         {{}, {}, "the first output has no reference, or fewer than two values for a sample"});
   } else {
-    result["agreement"] = measured_json(proportion(evaluation.agreement));
+    result["agreement"] = measured_json(proportion(evaluation.agreement, evaluation.groups));
     result["agreement"]["output"] = evaluation.outputs.front().output;
   }
   result["agreement"]["samples"] = evaluation.agreement.size();
+  add_groups(result["agreement"], evaluation.groups);
   for (const ErrorMetric& metric : kErrorMetrics) result[metric.name] = worst(metric, evaluation);
   return result;
 }
@@ -139,7 +150,7 @@ PairedLoss accuracy_loss(const std::string& metric, const Evaluation& baseline,
     if (hits(metric, baseline).empty() || hits(metric, candidate).empty()) {
       return {{{}, {}, metric + " needs labels or references, and enough classes"}, {}};
     }
-    return paired_proportion_loss(hits(metric, baseline), hits(metric, candidate));
+    return paired_proportion_loss(hits(metric, baseline), hits(metric, candidate), baseline.groups);
   }
   for (const ErrorMetric& known : kErrorMetrics) {
     if (metric != known.name) continue;
@@ -147,7 +158,7 @@ PairedLoss accuracy_loss(const std::string& metric, const Evaluation& baseline,
       return {{{}, {}, "the model has no output"}, {}};
     }
     return paired_error_loss(metric, baseline.outputs.front().errors,
-                             candidate.outputs.front().errors);
+                             candidate.outputs.front().errors, baseline.groups);
   }
   return {{{}, {}, "'" + metric + "' is not computed on the device"}, {}};
 }

@@ -54,6 +54,8 @@ json compare_pair(const RunSummary& baseline, const RunSummary& candidate,
   json loss_entry = measured_json(loss.loss);
   loss_entry["metric"] = metric;
   if (loss.mcnemar_p) loss_entry["mcnemar_p"] = *loss.mcnemar_p;
+  const Groups& groups = baseline.evaluation.groups;
+  if (!groups.empty()) loss_entry["groups"] = group_count(groups, groups.size());
   json result = {
       {"baseline", baseline.key},
       {"candidate", candidate.key},

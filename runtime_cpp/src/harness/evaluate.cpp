@@ -24,17 +24,19 @@ const StoredTensor* find_reference(const SampleSource& source, const ReferencePr
   return nullptr;
 }
 
-Result<std::vector<std::int64_t>> read_labels(const SampleSource& source) {
-  const StoredTensor* stored = source.find("labels");
+/// One number for each sample, or none.
+Result<std::vector<std::int64_t>> read_numbers(const SampleSource& source,
+                                               const std::string& name) {
+  const StoredTensor* stored = source.find(name);
   if (stored == nullptr) return std::vector<std::int64_t>{};
   if (stored->type != DataType::kInt64 || stored->dims.size() != 1) {
-    return Error{ErrorCode::kModelOrData, source.path() + ": labels are not int64 [samples]"};
+    return Error{ErrorCode::kModelOrData, source.path() + ": " + name + " are not int64 [samples]"};
   }
   Result<std::vector<unsigned char>> bytes = source.read(*stored);
   if (!bytes) return bytes.error();
-  std::vector<std::int64_t> labels(bytes->size() / sizeof(std::int64_t));
-  std::memcpy(labels.data(), bytes->data(), bytes->size());
-  return labels;
+  std::vector<std::int64_t> numbers(bytes->size() / sizeof(std::int64_t));
+  std::memcpy(numbers.data(), bytes->data(), bytes->size());
+  return numbers;
 }
 
 class Evaluator {
@@ -43,9 +45,12 @@ class Evaluator {
       : session_(session), io_(io), source_(source), collect_(collect) {}
 
   Status prepare(const ReferencePrefixes& references) {
-    Result<std::vector<std::int64_t>> labels = read_labels(source_);
+    Result<std::vector<std::int64_t>> labels = read_numbers(source_, "labels");
     if (!labels) return labels.error();
     labels_ = std::move(*labels);
+    Result<Groups> groups = read_numbers(source_, "groups");
+    if (!groups) return groups.error();
+    evaluation_.groups = std::move(*groups);
     for (const TensorInfo& info : session_.outputs()) {
       OutputPass pass;
       pass.info = &info;

@@ -24,6 +24,7 @@ struct Evaluation {
   std::vector<bool> agreement;  ///< The first output's argmax equals that of the reference.
   std::vector<bool> top1;       ///< Against the labels; empty without labels.
   std::vector<bool> top5;
+  Groups groups;  ///< Of the samples; empty where they are independent.
 };
 
 /// Where the reference of an output stands in the samples file, by order of preference.

@@ -37,7 +37,8 @@ json evaluation_json(const Evaluation& evaluation) {
           {"classes", evaluation.classes},
           {"agreement", bools_json(evaluation.agreement)},
           {"top1", bools_json(evaluation.top1)},
-          {"top5", bools_json(evaluation.top5)}};
+          {"top5", bools_json(evaluation.top5)},
+          {"groups", evaluation.groups}};
 }
 
 /// The steps of one measurement; each fills its part of the document.
