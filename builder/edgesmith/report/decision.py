@@ -200,7 +200,10 @@ def _undecided(
 def _more_samples(one: ComparisonView, budget: float) -> str:
     loss = one.accuracy_loss
     default = "add evaluation samples (data.evaluation_samples)"
-    if loss.value is None or loss.low is None or loss.high is None or not loss.samples:
+    if loss.groups:
+        default = "add groups of evaluation samples, such as other pictures"
+    count = loss.groups or loss.samples
+    if loss.value is None or loss.low is None or loss.high is None or not count:
         return default
     margin = abs(budget - loss.value)
     half_width = loss.high - loss.value if loss.value < budget else loss.value - loss.low
@@ -210,7 +213,7 @@ def _more_samples(one: ComparisonView, budget: float) -> str:
     factor = (half_width / margin) ** 2
     if factor > 1000:
         return f"{default}; the loss lies so near the budget that no practical number decides it"
-    return f"{default}: about {_round_up(loss.samples * factor)} would decide"
+    return f"{default}: about {_round_up(count * factor)} would decide"
 
 
 def _round_up(number: float) -> int:
