@@ -20,7 +20,7 @@ test: venv-test lint test-cpp test-cpp-sanitized test-python
 
 venv-test:
 	@tools/system_packages.sh
-	@tools/venv.sh torch,examples,test
+	@tools/venv.sh torch,examples,efficientnet,test
 
 lint: venv-test
 	ruff check builder tests benchmarks examples

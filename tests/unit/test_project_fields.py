@@ -20,7 +20,13 @@ from edgesmith.project.load import load_project
 from edgesmith.project.settings import ProjectSettings
 
 # Names that stand for the free part of `targets.NAME` and the like.
-NAMES = {"targets": "host", "devices": "desk", "inputs": "image", "sizes": "batch"}
+NAMES = {
+    "targets": "host",
+    "devices": "desk",
+    "inputs": "image",
+    "preprocess": "image",
+    "sizes": "batch",
+}
 # Fields of text whose value no schema can judge, and what finds a wrong one.
 FREE_TEXT = {
     "model.source": "test_bad_input: missing source, unsupported source",

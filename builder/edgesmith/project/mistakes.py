@@ -151,22 +151,24 @@ def _preprocess_mistakes(raw: Mapping[str, Any]) -> list[Mistake]:
     inputs = _table(_table(raw, "model"), "inputs")
     for name, one in _table(raw, "preprocess").items():
         if inputs and name not in inputs:
-            mistakes.append(_unknown(f"preprocess.{name}", name, inputs))
+            mistakes.append(_unknown(("preprocess", name), name, inputs))
         if not isinstance(one, Mapping):
             continue
         shape = _table(inputs, name).get("shape")
         layout = _table(one, "from").get("layout")
         if isinstance(layout, str) and isinstance(shape, list) and len(layout) != len(shape):
             finding = f"found {layout!r}; the model's input has {len(shape)} dimensions: {shape}"
-            mistakes.append(Mistake(key=f"preprocess.{name}.from.layout", finding=finding))
+            mistakes.append(
+                Mistake(location=("preprocess", name, "from", "layout"), finding=finding)
+            )
         for key in ("mean", "std"):
             count = len(one[key]) if isinstance(one.get(key), list) else 1
             channels = shape[-3] if isinstance(shape, list) and len(shape) >= 3 else None
             if count > 1 and isinstance(channels, int) and count != channels:
-                finding = f"found {count} numbers; expected one, or one for each of {channels}"
-                mistakes.append(
-                    Mistake(key=f"preprocess.{name}.{key}", finding=f"{finding} channels")
+                finding = (
+                    f"found {count} numbers; expected one, or {channels}: one for each channel"
                 )
+                mistakes.append(Mistake(location=("preprocess", name, key), finding=finding))
     return mistakes
 
 

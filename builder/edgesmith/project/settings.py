@@ -117,7 +117,7 @@ class PreprocessSettings(Section):
         description="What is fed: `{ dtype, layout }`.",
     )
     scale: Annotated[float, Field(gt=0)] = Field(
-        1.0, description="Factor on what is fed, such as 1/255.", strict=False
+        1.0, description="Factor on what is fed, such as 1/255."
     )
     mean: Annotated[tuple[float, ...], Field(min_length=1, strict=False)] = Field(
         (0.0,), description="Subtracted after scaling: one number, or one for each channel."
