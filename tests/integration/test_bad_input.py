@@ -1,234 +1,307 @@
-"""Bad input of every kind: exit code, place, finding and remedy; nothing half-made stays."""
+"""Bad input that needs real tools: PyTorch models, a worker that dies, compiled programs.
+
+The quick cases are in tests/unit/test_bad_input.py.
+"""
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import Edgesmith
 
-WHOLE_MODEL = "import torch\n\n\ndef build():\n    return {}\n"
+from bad_input import (
+    Case,
+    Spoil,
+    all_of,
+    edited,
+    half_written,
+    removed,
+    setting,
+    written,
+)
 
 
-def edit(project: Edgesmith, name: str, old: str, new: str) -> None:
-    path = project.folder / name
-    text = path.read_text()
-    assert old in text, f"{old!r} is not in {name}"
-    path.write_text(text.replace(old, new))
-
-
-def write(name: str, text: str) -> Callable[[Edgesmith], None]:
-    def change(project: Edgesmith) -> None:
-        (project.folder / name).write_text(text)
-
-    return change
-
-
-def edited(name: str, old: str, new: str) -> Callable[[Edgesmith], None]:
-    return lambda project: edit(project, name, old, new)
-
-
-def misspelt_and_wrong(project: Edgesmith) -> None:
-    edit(project, "edgesmith.toml", "calibration_samples", "calibration_sampels")
-    edit(project, "edgesmith.toml", 'transport = "local"', 'transport = "carrier pigeon"')
-
-
-def onnx_source(content: bytes) -> Callable[[Edgesmith], None]:
-    def change(project: Edgesmith) -> None:
-        edit(project, "edgesmith.toml", '"model.py:build"', '"model.onnx"')
-        (project.folder / "model.onnx").write_bytes(content)
-
-    return change
-
-
-def truncated_onnx(project: Edgesmith) -> None:
-    whole = (project.folder / "build/digits/export/model.onnx").read_bytes()
-    onnx_source(whole[: len(whole) // 2])(project)
-
-
-def foreign_build_folder(project: Edgesmith) -> None:
-    folder = project.folder / "build/digits/simplify"
-    shutil.rmtree(folder)
-    folder.mkdir()
-    (folder / "notes.txt").write_text("mine")
-
-
-def npz_of(array: np.ndarray) -> Callable[[Edgesmith], None]:
-    def change(project: Edgesmith) -> None:
-        (project.folder / "pictures").mkdir()
-        np.savez(project.folder / "pictures" / "0.npz", image=array)
-        edit(project, "edgesmith.toml", '"data.py:calibration"', '"pictures"')
-
-    return change
-
-
-def calibration(body: str) -> Callable[[Edgesmith], None]:
+def data(body: str) -> Spoil:
+    """Calibration and evaluation data that functions of this body make."""
     functions = [f"def {name}():\n    {body}\n" for name in ("calibration", "evaluation")]
-    return write("data.py", "import numpy as np\n\n\n" + "\n\n".join(functions))
+    return written(
+        "data.py", "import os, sys, time\nimport numpy as np\n\n\n" + "\n".join(functions)
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A mistake, the command that meets it, and what must be said of it."""
-
-    name: str
-    change: Callable[[Edgesmith], None]
-    command: tuple[str, ...] = ("quantize",)
-    code: int
-    says: tuple[str, ...]
+def model(body: str) -> Spoil:
+    return written("model.py", f"import os, signal, sys\n\n\ndef build():\n    {body}\n")
 
 
-NAN = np.full((1, 1, 8, 8), np.nan, np.float32)
+def truncated_onnx(project: Path) -> None:
+    whole = (project / "build/digits/export/model.onnx").read_bytes()
+    written("model.onnx", whole[: len(whole) // 2])(project)
+    setting('"model.py:build"', '"model.onnx"')(project)
+
+
+def foreign_build_folder(project: Path) -> None:
+    removed("build/digits/simplify")(project)
+    written("build/digits/simplify/notes.txt", "mine")(project)
+
+
+def pictures_of_nan(project: Path) -> None:
+    (project / "pictures").mkdir()
+    np.savez(project / "pictures/0.npz", image=np.full((1, 1, 8, 8), np.nan, np.float32))
+    setting('"data.py:calibration"', '"pictures"')(project)
+
+
+def case(
+    name: str,
+    spoil: Spoil,
+    *says: str,
+    code: int = 3,
+    command: str = "quantize",
+    environment: Mapping[str, str] | None = None,
+) -> Case:
+    return Case(
+        name=name,
+        spoil=spoil,
+        says=says,
+        code=code,
+        command=(command,),
+        environment=environment or {},
+    )
+
+
+FORWARD = "def forward(self, image: torch.Tensor) -> torch.Tensor:"
+BOUNDED = {"EDGESMITH_WORKER__MAX_MEMORY_BYTES": "2_000_000_000"}
+HASTY = {"EDGESMITH_WORKER__MAX_SECONDS": "6"}
 CASES = [
-    Case(name="two mistakes", change=misspelt_and_wrong, code=2, command=("build",),
-         says=("did you mean 'calibration_samples'", "carrier pigeon", "edgesmith.toml")),
-    Case(name="not toml", change=write("edgesmith.toml", "schema = = 1"), code=2,
-         says=("not valid TOML", "line 1", "fix:")),
-    Case(name="unknown target", change=lambda p: None, command=("build", "--target", "hots"),
-         code=2, says=("did you mean 'host'",)),
-    Case(name="unknown option", change=lambda p: None, command=("build", "--tragets"), code=2,
-         says=("did you mean '--target'",)),
-    Case(name="missing source", change=lambda p: (p.folder / "model.py").unlink(), code=3,
-         says=("'model.py' does not exist", "model.source")),
-    Case(name="missing weights", change=lambda p: (p.folder / "weights.safetensors").unlink(),
-         code=3, says=("weights.safetensors", "model.py")),
-    Case(name="no such callable", code=3, change=edited("edgesmith.toml", "py:build", "py:bild"),
-         says=("has no 'bild'", "did you mean 'build'")),
-    Case(name="syntax error", change=write("model.py", "def build(:\n"), code=3,
-         says=("SyntaxError", "model.py:1", "correct the code")),
-    Case(name="no module", change=write("model.py", WHOLE_MODEL), code=3,
-         says=("returned a dict, not a torch.nn.Module", "model.source")),
-    Case(name="forward raises", code=3, says=("ValueError: no such digit", "network.py:"),
-         change=lambda p: (p.folder / "network.py").write_text(
-             (p.folder / "network.py").read_text().replace(
-                 "def forward(self, image: torch.Tensor) -> torch.Tensor:",
-                 "def forward(self, image: torch.Tensor) -> torch.Tensor:\n"
-                 "        raise ValueError('no such digit')"))),
-    Case(name="user code exits", code=3, says=("ended the process", "model.source"),
-         change=write("model.py", "import os\n\n\ndef build():\n    os._exit(0)\n")),
-    Case(name="user code calls exit", code=3, says=("SystemExit: 3", "model.py:5"),
-         change=write("model.py", "import sys\n\n\ndef build():\n    sys.exit(3)\n")),
-    Case(name="user code dies", code=3, says=("SIGSEGV", "model.py"),
-         change=write("model.py", "import os, signal\n\n\ndef build():\n"
-                      "    os.kill(os.getpid(), signal.SIGSEGV)\n")),
-    Case(name="wrong input shape", code=3, says=("[1, 1, 4, 8]", "[model.inputs]"),
-         change=edited("edgesmith.toml", '["batch", 1, 8, 8]', '["batch", 1, 4, 8]')),
-    Case(name="sample of wrong shape", code=3, says=("shape [8, 8]", "data.calibration"),
-         change=npz_of(np.zeros((8, 8), np.float32))),
-    Case(name="sample of wrong dtype", code=3, says=("float64", "astype"),
-         change=npz_of(np.zeros((1, 1, 8, 8)))),
-    Case(name="NaN in samples", code=3, says=("NaN", "sample 0"), change=npz_of(NAN)),
-    Case(name="empty data set", code=3, says=("the data set is empty", "data.calibration"),
-         change=calibration("return iter(())")),
-    Case(name="wrong input name", code=3, says=("['picture']", "['image']"),
-         change=calibration('yield {"picture": np.zeros((1, 1, 8, 8), np.float32)}')),
-    Case(name="data raises", code=3, says=("FileNotFoundError", "data.py:5"),
-         change=calibration("yield open('/nowhere')")),
-    Case(name="no data folder", code=3, says=("no .npz", "data.calibration"),
-         change=edited("edgesmith.toml", '"data.py:calibration"', '"pictures"')),
-    Case(name="truncated onnx", code=3, says=("not a valid ONNX model", "truncated"),
-         change=truncated_onnx),
-    Case(name="empty onnx", code=3, says=("ONNX",), change=onnx_source(b"")),
-    Case(name="inspect of text", change=lambda p: None, command=("inspect", "model.py"), code=3,
-         says=("not a valid ONNX model", "model.py")),
-    Case(name="unsupported source", code=2, says=("model.source", "FILE.onnx"),
-         change=edited("edgesmith.toml", '"model.py:build"', '"model.h5"')),
-    Case(name="exclude matches nothing", code=2, says=("'Convv' matches no", "quantize.exclude"),
-         change=edited("edgesmith.toml", "[bench]", 'exclude = ["Convv"]\n[bench]')),
-    Case(name="budget missed", code=4, says=("the budget is", "exclude"),
-         change=lambda p: (
-             edit(p, "edgesmith.toml", "accuracy_budget = 0.01", "accuracy_budget = 0.0"),
-             edit(p, "edgesmith.toml", 'metrics = ["top1"]', 'metrics = ["max_abs_error"]'))),
-    Case(name="folder that is not ours", code=10, says=("not made by edgesmith", "simplify"),
-         change=foreign_build_folder),
-    Case(name="init into a full folder", change=lambda p: None, command=("init", "."), code=10,
-         says=("not empty",)),
-    Case(name="missing interpreter", code=2, says=("nowhere/python", "model.python"),
-         change=edited("edgesmith.toml", "[model.inputs.image]",
-                       'python = "nowhere/python"\n[model.inputs.image]')),
+    case("missing weights", removed("weights.safetensors"), "weights.safetensors", "model.py"),
+    case("no such callable", setting("py:build", "py:bild"), "no 'bild'", "did you mean 'build'"),
+    case("syntax error", written("model.py", "def build(:\n"), "SyntaxError", "model.py:1"),
+    case("no module", model("return {}"), "a dict, not a torch.nn.Module", "model.source"),
+    case("forward raises",
+         edited("network.py", FORWARD, f"{FORWARD}\n        raise ValueError('no such digit')"),
+         "ValueError: no such digit", "network.py:"),
+    case("the model ends the process", model("os._exit(0)"), "ended the process", "model.source"),
+    case("the model exits", model("sys.exit(3)"), "SystemExit: 3", "model.py:5"),
+    case("the model dies", model("os.kill(os.getpid(), signal.SIGSEGV)"), "SIGSEGV", "model.py"),
+    case("wrong input shape", setting('["batch", 1, 8, 8]', '["batch", 1, 4, 8]'),
+         "[1, 1, 4, 8]", "[model.inputs]"),
+    case("the data ends the process", data("os._exit(3)"), "exit code 3", "data.calibration"),
+    case("the data is killed", data("os.kill(os.getpid(), 9)"), "SIGKILL", "want of memory"),
+    case("the data exhausts memory", data("held = [bytearray(1 << 26) for _ in range(9999)]"),
+         "may take 2.0 GB", "data.py:6", "max_memory_bytes", environment=BOUNDED),
+    case("PyTorch exhausts memory", model("import torch; torch.ones(1 << 30)"),
+         "may take 2.0 GB", "model.py:5", environment=BOUNDED),
+    case("the data hangs", data("time.sleep(1000)"), "longer than 6 s", "max_seconds",
+         environment=HASTY),
+    case("the data prints megabytes",
+         data("print('x' * 9_000_000); os.write(1, bytes(range(256)) * 40_000); "
+              "sys.stderr.write('y' * 9_000_000); print('@progress x y'); raise ValueError('end')"),
+         "ValueError: end", "data.py:6"),
+    case("NaN in a file", pictures_of_nan, "NaN", "sample 0, 'pictures/0.npz'"),
+    case("truncated model", truncated_onnx, "not a valid ONNX model", "truncated"),
+    case("budget missed", all_of(setting("accuracy_budget = 0.01", "accuracy_budget = 0.0"),
+                                 setting('metrics = ["top1"]', 'metrics = ["max_abs_error"]')),
+         "the budget is", "exclude", code=4),
+    case("folder that is not ours", foreign_build_folder, "not made by edgesmith", code=10),
+    case("interpreter that is none", all_of(
+        written("python", "no program"), setting('version = "1.0.0"',
+                                                 'version = "1.0.0"\npython = "python"')),
+         "model.python", code=2),
+    case("an ended device root", setting('transport = "local"',
+                                         'transport = "local"\nroot = "/proc/edgesmith"'),
+         "device 'desk' refused", code=6, command="flash"),
+    case("the same for bench", setting('transport = "local"',
+                                       'transport = "local"\nroot = "/proc/edgesmith"'),
+         "device 'desk' refused", code=6, command="bench"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_input_is_told_with_place_and_remedy(digits: Edgesmith, case: Case) -> None:
-    case.change(digits)
-    before = snapshot(digits.folder)
-    result = digits(*case.command)
+    case.spoil(digits.folder)
+    before = records(digits.folder)
+    result = Edgesmith(folder=digits.folder, cache=digits.cache, environment=case.environment)(
+        *case.command
+    )
     assert result.code == case.code, result.err
-    for words in case.says:
+    for words in (*case.says, "fix: "):
         assert words in result.err
-    assert "fix:" in result.err
     assert result.out == ""
+    assert len(result.err) < 4000
     assert half_written(digits.folder) == []
-    assert unfinished_changes(before, digits.folder) == []
+    # A stage's record changes only with its whole result.
+    assert all((path.parent / ".edgesmith.json").is_file() for path in before if path.exists())
 
 
-def snapshot(folder: Path) -> dict[Path, bytes]:
-    """Records of the stages: a stage's record changes only with its whole result."""
-    return {p: p.read_bytes() for p in folder.rglob("record.json")}
+def records(folder: Path) -> list[Path]:
+    return list(folder.rglob("record.json"))
 
 
-def half_written(folder: Path) -> list[Path]:
-    """Temporary folders and files that an error left."""
-    return [p for p in folder.rglob(".*") if ".tmp-" in p.name or p.name.startswith(".scratch")]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_in_the_middle_of_quantization(
+    digits: Edgesmith, number: signal.Signals
+) -> None:
+    setting('calibration = "auto"', 'calibration = "entropy"')(digits.folder)
+    record = digits.folder / "build/digits/host/quantize/record.json"
+    before = record.read_bytes()
+    interrupt(digits, number, "quantize", "quantize [host] ...")
+    assert record.read_bytes() == before
+    assert "entropy" in digits.ok("quantize").out
 
 
-def unfinished_changes(before: dict[Path, bytes], folder: Path) -> list[Path]:
-    """Stage folders without a record or marker: results under a final name that are not whole."""
-    stages = {p.parent for p in before if p.exists()}
-    return [s for s in stages if not (s / ".edgesmith.json").is_file()]
-
-
-def test_an_error_is_one_json_document_too(digits: Edgesmith) -> None:
-    result = digits("build", "--target", "hots", "--format", "json")
-    assert result.code == 2
-    assert result.json()["exit_code"] == 2
-    assert "did you mean" in result.json()["what"]
-
-
-def test_an_interrupt_in_the_middle_of_quantization(digits: Edgesmith) -> None:
-    edit(digits, "edgesmith.toml", 'calibration = "auto"', 'calibration = "entropy"')
-    before = (digits.folder / "build/digits/host/quantize/record.json").read_bytes()
-    process = digits.start("quantize", "-v")
+def interrupt(project: Edgesmith, number: signal.Signals, verb: str, after: str) -> None:
+    """Sends the signal shortly after the line `after`; all must be in order then."""
+    process = project.start(verb, "-v")
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("quantize"):
+        if line.startswith(after):
             break
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "interrupted" in err
     assert "Traceback" not in err
-    assert half_written(digits.folder) == []
-    assert (digits.folder / "build/digits/host/quantize/record.json").read_bytes() == before
-    assert "entropy" in digits.ok("quantize").out
+    assert half_written(project.folder) == []
 
 
-def test_a_full_disk(digits: Edgesmith, tmp_path: Path) -> None:
+def test_a_full_disk(digits: Edgesmith) -> None:
     """A file size limit stands for the full disk: writing more gives an error, not a signal."""
-    import resource
-    import subprocess
-    import sys
-
-    edit(digits, "edgesmith.toml", "calibration_samples = 200", "calibration_samples = 199")
+    setting("calibration_samples = 200", "calibration_samples = 199")(digits.folder)
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    done = subprocess.run(
-        [sys.executable, "-m", "edgesmith", "quantize"],
-        cwd=digits.folder, env=digits.env(), capture_output=True, text=True, preexec_fn=limit,
-        timeout=300,
-    )  # fmt: skip
+    done = raw(digits, "quantize", preexec_fn=limit)
     assert done.returncode in (3, 10), done.stderr
-    assert "Traceback" not in done.stderr
-    assert "fix:" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"fix:" in done.stderr
     assert half_written(digits.folder) == []
+
+
+def raw(project: Edgesmith, *words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """A finished edgesmith whose streams and identity the caller chooses."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": project.env()}
+    argv = [sys.executable, "-m", "edgesmith", *words]
+    return subprocess.run(argv, cwd=project.folder, timeout=300, **{**streams, **options})
+
+
+def test_a_folder_that_may_not_be_written(digits: Edgesmith, tmp_path: Path) -> None:
+    """As another user when this is root, whom no permission stops."""
+    setting("calibration_samples = 200", "calibration_samples = 198")(digits.folder)
+    options: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        if not Path(sys.executable).resolve().parent.stat().st_mode & 0o001:
+            pytest.skip("the interpreter is only for root")
+        options = {"user": 65534, "group": 65534, "extra_groups": []}
+        for folder in (*tmp_path.parents, tmp_path):
+            if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
+                folder.chmod(folder.stat().st_mode | 0o055)
+    for path in (digits.folder, *digits.folder.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o555)
+    environment = {**digits.env(), "EDGESMITH_CACHE": str(tmp_path / "other cache"), "HOME": "/tmp"}
+    (tmp_path / "other cache").mkdir()
+    (tmp_path / "other cache").chmod(0o777)
+    reachable = raw(digits, "--version", env=environment, **options)
+    if reachable.returncode != 0:
+        pytest.skip(f"another user can't start edgesmith here: {reachable.stderr[-200:]!r}")
+    done = raw(digits, "quantize", env=environment, **options)
+    assert done.returncode == 10, done.stderr
+    assert b"Permission denied" in done.stderr
+    assert b"fix: give your user write permission there" in done.stderr
+    assert half_written(digits.folder) == []
+
+
+def test_paths_with_letters_of_all_kinds(built: Edgesmith, tmp_path: Path) -> None:
+    """The whole job in a folder with spaces and letters beyond ASCII, in a terminal without."""
+    folder = tmp_path / "mein Gerät – 数字"
+    shutil.copytree(built.folder, folder, symlinks=True)
+    environment = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0",
+                   "EDGESMITH_BENCH__MIN_SECONDS": "0.1", "EDGESMITH_BENCH__PROCESSES": "1",
+                   "XDG_DATA_HOME": str(tmp_path / "données")}  # fmt: skip
+    here = Edgesmith(folder=folder, cache=built.cache, environment=environment)
+    assert "ship int8" in here.ok("run").out
+    assert here.ok("build").out.isascii()
+    assert here.ok("flash", "--list").out.isascii()
+    wrong = here("build", "-p", "größe")
+    assert wrong.code == 2
+    assert wrong.err.isascii()
+
+
+@pytest.fixture(scope="module")
+def reported(built: Edgesmith, tmp_path_factory: pytest.TempPathFactory) -> Edgesmith:
+    """A project with the example report."""
+    folder = tmp_path_factory.mktemp("reported") / "digits"
+    shutil.copytree(built.folder, folder, ignore=shutil.ignore_patterns("build"))
+    example = Path(__file__).parents[2] / "runtime_cpp/tests/data/report_example.json"
+    (folder / "reports").mkdir()
+    shutil.copy(example, folder / "reports/r.json")
+    return Edgesmith(folder=folder, cache=built.cache)
+
+
+def test_a_reader_that_leaves_is_no_error(reported: Edgesmith) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    for words in (("report",), ("report", "--format", "json"), ("report", "--help")):
+        done = raw(reported, *words, stdout=write)
+        assert (done.returncode, done.stderr) == (0, b"")
+    os.close(write)
+
+
+def test_streams_that_are_closed(reported: Edgesmith) -> None:
+    for stream in (0, 1, 2):
+        done = raw(reported, "report", preexec_fn=lambda stream=stream: os.close(stream))
+        assert (done.returncode, done.stderr) == (0, b""), stream
+    done = raw(reported, "report", "nowhere", preexec_fn=lambda: os.close(2))
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_a_stdout_that_is_full(reported: Edgesmith) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = raw(reported, "report", stdout=full)
+    assert done.returncode == 10
+    assert b"in: stdout" in done.stderr
+    assert b"Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {}])
+def test_a_terminal_of_forty_columns(reported: Edgesmith, variables: dict[str, str]) -> None:
+    """On a real terminal: lines fit, and colours come only where they are wanted."""
+    import pty
+
+    master, slave = pty.openpty()
+    environment = {"TERM": "xterm", **reported.env(), "COLUMNS": "40", **variables}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgesmith", "report"],
+        cwd=reported.folder, env=environment, stdout=slave, stderr=slave, stdin=slave,
+    )  # fmt: skip
+    os.close(slave)
+    shown = b""
+    while chunk := _read(master):
+        shown += chunk
+    os.close(master)
+    assert process.wait(timeout=60) == 0
+    lines = shown.decode().replace("\r", "").splitlines()
+    assert (b"\x1b[" in shown) == (not variables)
+    plain = [line for line in lines if "\x1b" not in line and not line.startswith("report  ")]
+    assert len(plain) > 20
+    assert max(map(len, plain)) <= 40
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # the other side was closed
+        return b""

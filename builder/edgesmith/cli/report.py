@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesmith.cli.session import Outcome, Session
-from edgesmith.errors import UsageError
+from edgesmith.errors import HostFileError, UsageError
 
 if TYPE_CHECKING:
     from edgesmith.report.plain import Style
@@ -79,5 +80,11 @@ def _written(file: Path, content: str, session: Session) -> Outcome:
 
     if session.dry_run:
         return Outcome(data={"would_write": str(file)}, text=f"would write {file}")
+    if not file.parent.is_dir():
+        raise HostFileError(
+            f"cannot write: the folder '{file.parent}' does not exist",
+            where=str(file),
+            hint=f"correct the path, or make the folder: mkdir -p {shlex.quote(str(file.parent))}",
+        )
     write_atomic(file, content.encode() + b"\n")
     return Outcome(data={"file": str(file)}, text=f"written: {file}")
