@@ -20,6 +20,12 @@ ROOT = Path(__file__).parent.parent.parent
 DIGITS = ROOT / "examples" / "digits"
 # Shared with the user's cache: verified by hash at every use, and expensive to make.
 SHARED = ("downloads", "zig")
+# Short measurements, where a command and not its figures is tested.
+QUICK = {
+    "EDGESMITH_BENCH__MIN_SECONDS": "0.1",
+    "EDGESMITH_BENCH__MIN_ITERATIONS": "50",
+    "EDGESMITH_BENCH__PROCESSES": "2",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

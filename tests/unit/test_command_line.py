@@ -30,6 +30,9 @@ def test_every_command_exists_and_has_help(capsys: pytest.CaptureFixture[str], v
     assert code == 0
     for option in ("--project", "--format", "--dry-run", "--offline", "--no-color"):
         assert option in out
+    examples = out.partition("\nexamples:\n")[2].splitlines()
+    assert examples
+    assert all(f"edgesmith {verb}" in line for line in examples)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -193,6 +193,7 @@ def test_report_of_several_files_and_into_a_file(
     assert code == 0
     assert out.count("digits 1.0.0 on") == 2
     assert len(call_json(capsys, "report", "a.json", "b.json")[1]) == 2
+    Path("out").mkdir()
     assert call(capsys, "report", "a.json", "-o", "out/r.txt") == (0, "written: out/r.txt\n", "")
     assert "61.2 µs" in Path("out/r.txt").read_text(encoding="utf-8")
     code, data = call_json(capsys, "report", "a.json", "-o", "out/r.json")

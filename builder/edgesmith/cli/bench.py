@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from edgesmith.devices.bench import Measured
     from edgesmith.project.project import Device, Project
 
+EXAMPLES = (
+    "edgesmith bench",
+    "EDGESMITH_BENCH__MIN_SECONDS=1 edgesmith bench --device desk",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument

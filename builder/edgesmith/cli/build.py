@@ -8,6 +8,11 @@ from typing import Any
 from edgesmith.cli.session import Outcome, Session
 from edgesmith.cli.targets import add_target_option, run_stages
 
+EXAMPLES = (
+    "edgesmith build",
+    "edgesmith build --target all --dry-run",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_option(parser)

@@ -12,6 +12,11 @@ from edgesmith.files import host_file_errors, is_ours
 # Files of ours that lie beside the stage folders.
 _OWN_NAMES = {".lock", ".state"}
 
+EXAMPLES = (
+    "edgesmith clean --dry-run",
+    "edgesmith clean",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """No options of its own."""

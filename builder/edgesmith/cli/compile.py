@@ -8,6 +8,8 @@ from edgesmith.cli import build
 from edgesmith.cli.session import Outcome, Session
 from edgesmith.cli.targets import add_target_option
 
+EXAMPLES = ("edgesmith compile --target host",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_option(parser)

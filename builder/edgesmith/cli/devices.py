@@ -10,6 +10,11 @@ from edgesmith.cli.session import Outcome, Session
 if TYPE_CHECKING:
     from edgesmith.devices.inventory import DeviceState
 
+EXAMPLES = (
+    "edgesmith devices",
+    "edgesmith devices --device desk --format json",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

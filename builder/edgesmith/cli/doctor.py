@@ -13,6 +13,11 @@ from edgesmith.errors import ToolchainError, UsageError
 if TYPE_CHECKING:
     from edgesmith.doctor import Check
 
+EXAMPLES = (
+    "edgesmith doctor",
+    "edgesmith doctor --target host --device desk",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_option(parser)

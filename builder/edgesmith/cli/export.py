@@ -8,6 +8,11 @@ from typing import Any
 from edgesmith.cli.session import Outcome, Session
 from edgesmith.cli.targets import run_stages
 
+EXAMPLES = (
+    "edgesmith export",
+    "edgesmith export --format json",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """No options of its own."""

@@ -7,6 +7,11 @@ import argparse
 from edgesmith.cli.session import Outcome, Session
 from edgesmith.cli.targets import add_target_option
 
+EXAMPLES = (
+    "edgesmith fetch",
+    "edgesmith fetch --target host --dry-run",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_option(parser)

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from edgesmith.devices.each import Attempt
     from edgesmith.devices.install import FlashOptions, Installation
 
+EXAMPLES = (
+    "edgesmith flash",
+    "edgesmith flash --device desk --list",
+    "edgesmith flash --rollback --dry-run",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceResult:

@@ -13,6 +13,11 @@ from edgesmith.files import copy_file, host_file_errors
 DEFAULT_EXAMPLE = "digits"
 _LEFT_OUT = {"__pycache__", "build", "reports"}
 
+EXAMPLES = (
+    "edgesmith init hello",
+    "edgesmith init other --example digits",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="folder to make; new or empty")

@@ -12,6 +12,11 @@ from edgesmith.cli.session import Outcome, Session
 if TYPE_CHECKING:
     from edgesmith.model.inspection import Inspection
 
+EXAMPLES = (
+    "edgesmith inspect build/digits/export/model.onnx",
+    "edgesmith inspect build/digits/host/quantize/int8.onnx --ops",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="an .onnx file")

@@ -48,7 +48,9 @@ _OPTIONS_WITH_VALUE = ("-p", "--project", "--format")
 
 
 class Verb(Protocol):
-    """What a verb's module defines."""
+    """What a verb's module defines; the examples work in a project made by `init`."""
+
+    EXAMPLES: tuple[str, ...]
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
@@ -120,7 +122,12 @@ def _verb_place(words: list[str]) -> int:
 def _run_verb(name: str, words: list[str]) -> Outcome:
     verb: Verb = importlib.import_module(f"edgesmith.cli.{name}")
     parser = _Parser(
-        prog=f"edgesmith {name}", description=VERBS[name], allow_abbrev=False, add_help=False
+        prog=f"edgesmith {name}",
+        description=VERBS[name],
+        epilog="\n  ".join(["examples:", *verb.EXAMPLES]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
     )
     _add_common(parser)
     verb.add_arguments(parser)

@@ -15,6 +15,12 @@ from edgesmith.errors import HostFileError, UsageError
 if TYPE_CHECKING:
     from edgesmith.report.plain import Style
 
+EXAMPLES = (
+    "edgesmith report",
+    "edgesmith report -o newest.txt",
+    "edgesmith report --format json",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument

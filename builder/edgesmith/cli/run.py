@@ -7,6 +7,11 @@ import argparse
 from edgesmith.cli import bench, build, flash
 from edgesmith.cli.session import Outcome, Session
 
+EXAMPLES = (
+    "edgesmith run",
+    "edgesmith run --device all -q",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     bench.add_arguments(parser)

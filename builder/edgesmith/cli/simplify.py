@@ -8,6 +8,11 @@ from typing import Any
 from edgesmith.cli.session import Outcome, Session
 from edgesmith.cli.targets import run_stages
 
+EXAMPLES = (
+    "edgesmith simplify",
+    "edgesmith simplify --dry-run",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """No options of its own."""
