@@ -87,11 +87,14 @@ class _Output:
         return "".join(self._lines)
 
 
-def resolve_program(program: str | Path, *, hint: str, error: type[EdgesmithError]) -> str:
-    """Absolute path of `program`; raises `error` when it is not there."""
+def resolve_program(
+    program: str | Path, *, hint: str, error: type[EdgesmithError], where: str | None = None
+) -> str:
+    """Absolute path of `program`; raises `error` when it is not there or is none."""
     found = shutil.which(str(program))
     if found is None:
-        raise error(f"the program '{program}' was not found", where="PATH", hint=hint)
+        finding = "can't be run: it is no program" if Path(program).is_file() else "was not found"
+        raise error(f"'{program}' {finding}", where=where or "PATH", hint=hint)
     return found
 
 
@@ -109,7 +112,9 @@ def run(
     An interrupt ends the whole group before it goes on up.
     """
     listeners = listeners or Listeners(on_line=on_line)
-    program = resolve_program(command.argv[0], hint=command.hint, error=command.error)
+    program = resolve_program(
+        command.argv[0], hint=command.hint, error=command.error, where=command.where
+    )
     argv = (program, *(str(arg) for arg in command.argv[1:]))
     events.debug("$ " + shlex.join(argv))
     process = _start(command, argv)
@@ -153,7 +158,7 @@ def _start(command: Command, argv: tuple[str, ...]) -> subprocess.Popen[str]:
     except OSError as error:
         raise command.error(
             f"{command.purpose}: could not start: {error.strerror}",
-            where=argv[0],
+            where=command.where or argv[0],
             hint=command.hint,
         ) from error
 

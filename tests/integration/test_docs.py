@@ -1,4 +1,4 @@
-"""Every command in the docs works as it stands there."""
+"""Every command in the docs works as it stands there, and every excerpt is its real output."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Edgesmith
+from conftest import QUICK, ROOT, Edgesmith
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-# Short measurements: the commands are what is tested.
-QUICK = {"EDGESMITH_BENCH__MIN_SECONDS": "0.1", "EDGESMITH_BENCH__MIN_ITERATIONS": "50"}
+from excerpts import Excerpt, excerpts, masked
+
+PAGES = [
+    ROOT / "README.md",
+    *(page for page in [ROOT / "CONTRIBUTING.md"] if page.is_file()),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+# As many inferences as the 99th percentile needs.
+ENOUGH = {**QUICK, "EDGESMITH_BENCH__MIN_ITERATIONS": "1000"}
+EXCERPTS = [excerpt for page in PAGES for excerpt in excerpts(page)]
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -49,3 +56,36 @@ def test_commands_of_a_page(digits: Edgesmith, page: Path) -> None:
                 assert done.returncode == 0, done.stderr
             case _:
                 pytest.fail(f"{page.name}: no test knows how to run {shlex.join(words)}")
+
+
+def inline_commands(page: Path) -> set[str]:
+    """Commands of edgesmith that stand in a sentence or a table."""
+    return set(re.findall(r"`(edgesmith [a-z][^`]*)`", page.read_text()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_sentences_of_a_page(digits: Edgesmith, page: Path) -> None:
+    """A dry run: words and options are right, and the project is enough for them."""
+    digits.ok("bench", "--dry-run")
+    for command in sorted(inline_commands(page)):
+        words = shlex.split(command)[1:]
+        if words[0] == "report":
+            assert "there is no report yet" in digits(*words).err
+            continue
+        digits.ok(*words, *(() if "--dry-run" in words else ("--dry-run",)))
+
+
+def test_every_excerpt_names_its_command() -> None:
+    assert EXCERPTS
+    for excerpt in EXCERPTS:
+        assert excerpt.command, (
+            f"{excerpt.page}: <!-- output of: ... --> before {excerpt.text[:60]}"
+        )
+
+
+@pytest.mark.parametrize("excerpt", EXCERPTS, ids=lambda e: f"{e.page} {e.command}")
+def test_an_excerpt_is_the_commands_output(digits: Edgesmith, excerpt: Excerpt) -> None:
+    here = Edgesmith(folder=digits.folder, cache=digits.cache, environment=ENOUGH)
+    words = shlex.split(excerpt.command)
+    assert words[0] == "edgesmith"
+    assert masked(here.ok(*words[1:]).out) == masked(excerpt.text)

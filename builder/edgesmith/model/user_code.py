@@ -88,8 +88,13 @@ def interpreter_of(project: Project, events: EventStream) -> Interpreter:
         timeout_s=PROBE_TIMEOUT_S,
         error=UsageError,
         separate_stderr=True,
+        where=f"{project.file}, model.python",
     )
-    found = json.loads(run(command, events=events).output)
+    done = run(command, events=events)
+    try:
+        found = json.loads(done.output)
+    except ValueError:
+        raise failure(command, done, "gave no answer that can be read") from None
     return Interpreter(path=str(path), versions=dict(found))
 
 
