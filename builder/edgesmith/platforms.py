@@ -79,6 +79,11 @@ class Platform:
 def load_platforms() -> Mapping[str, Platform]:
     """All platforms by name."""
     text = resources.files("edgesmith").joinpath("platforms.toml").read_text(encoding="utf-8")
+    return parse_platforms(text)
+
+
+def parse_platforms(text: str) -> Mapping[str, Platform]:
+    """The platforms of a table such as platforms.toml, by name."""
     return MappingProxyType({k: _platform(k, v) for k, v in tomllib.loads(text).items()})
 
 

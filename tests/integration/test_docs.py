@@ -14,7 +14,7 @@ from excerpts import Excerpt, excerpts, masked
 
 PAGES = [
     ROOT / "README.md",
-    *(page for page in [ROOT / "CONTRIBUTING.md"] if page.is_file()),
+    ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 # As many inferences as the 99th percentile needs.
