@@ -189,6 +189,8 @@ def _join(readers: Sequence[threading.Thread], process: subprocess.Popen[str]) -
         reader.join(timeout=_KILL_GRACE_S)
     if any(reader.is_alive() for reader in readers):
         _signal_group(process, signal.SIGKILL)
+        for reader in readers:
+            reader.join(timeout=_KILL_GRACE_S)
 
 
 def _wait(

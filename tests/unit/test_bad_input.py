@@ -252,7 +252,9 @@ REPORTS = [
           ("NaN in a report", b'{"kind": NaN}', ("NaN is not allowed",)))),
     Case(name="report into a missing folder", code=10, says=("nowhere", "mkdir"),
          command=("report", "r.json", "-o", "nowhere/x.txt"), spoil=written("r.json", REPORT)),
-    Case(name="report into a folder", code=10, says=("build",),
+    Case(name="a device for a report", command=("report", "/dev/zero"), code=7,
+         says=("a device, not a file",)),
+    Case(name="report into a folder", code=10, says=("this is a folder", "build"),
          command=("report", "r.json", "-o", "build"), spoil=written("r.json", REPORT)),
 ]  # fmt: skip
 HOST = [

@@ -86,6 +86,10 @@ def _written(file: Path, content: str, session: Session) -> Outcome:
 
     if session.dry_run:
         return Outcome(data={"would_write": str(file)}, text=f"would write {file}")
+    if file.is_dir():
+        raise HostFileError(
+            "cannot write: this is a folder", where=str(file), hint="name a file in it with -o"
+        )
     if not file.parent.is_dir():
         raise HostFileError(
             f"cannot write: the folder '{file.parent}' does not exist",

@@ -151,6 +151,7 @@ def _device_root(name: str, settings: DeviceSettings) -> Path:
         import os
 
         base = os.environ.get("XDG_DATA_HOME")
-        data = Path(base) if base else Path.home() / ".local" / "share"
+        # The XDG specification has relative paths ignored.
+        data = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "share"
         return data / "edgesmith" / "devices" / name
     return Path.home() / settings.root

@@ -260,7 +260,8 @@ class DeviceSettings(Section):
         None,
         min_length=1,
         description="Where releases are installed: absolute, or relative to the login's home;"
-        " default for local: edgesmith/devices/NAME in the user's data folder.",
+        " default for local: edgesmith/devices/NAME in the user's data folder. Devices with the"
+        " same root are one device, also those of other projects: they take turns.",
     )
     bench: dict[str, object] = Field(
         default_factory=dict, description="Keys of [bench] that differ for this device."

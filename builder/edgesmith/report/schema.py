@@ -31,6 +31,8 @@ def load_report(path: Path) -> Report:
     another major version, does not keep the schema, or was edited after it was written.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise _refused("a device, not a file", path, "name a report file of edgesmith")
         if path.stat().st_size > MAX_BYTES:
             raise _refused("too large to be a report", path, "name a report file of edgesmith")
         text = path.read_bytes()
