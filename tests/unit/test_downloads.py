@@ -68,6 +68,7 @@ class Index:
 def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     npm = _npm_archive(HEADER)
     served = {"ort": b"wheel", "json": b"json", "sodium": b"sodium", "headers": npm}
+    served["wuffs"] = b"wuffs"
     headers = _archive(
         "headers",
         npm,
@@ -80,6 +81,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Index:
         headers=headers,
         json=_archive("json", b"json"),
         sodium=_archive("sodium", b"sodium", channel="sdist"),
+        wuffs=_archive("wuffs", b"wuffs", channel="sdist"),
     )
     index = Index(served)
     monkeypatch.setattr(downloads, "archives_for", lambda platform: archives)
@@ -98,11 +100,11 @@ def test_everything_is_fetched_once_and_kept(tmp_path: Path, index: Index) -> No
     first = _fetch(tmp_path, events=events)
     assert first.runtime_wheel.read_bytes() == b"wheel"
     assert (first.headers / "a.h").read_bytes() == HEADER
-    assert sorted(index.asked) == ["headers", "json", "ort", "sodium"]
+    assert sorted(index.asked) == ["headers", "json", "ort", "sodium", "wuffs"]
     done = [event.done for event in seen if isinstance(event, Progress)]
-    assert done == [0, 1, 2, 3, 4]
+    assert done == [0, 1, 2, 3, 4, 5]
     assert _fetch(tmp_path, offline=True) == first
-    assert len(index.asked) == 4
+    assert len(index.asked) == 5
     assert not [p for p in (tmp_path / "downloads").iterdir() if p.name.startswith(".")]
 
 
@@ -118,7 +120,7 @@ def test_a_damaged_file_is_fetched_again(tmp_path: Path, index: Index) -> None:
     again = _fetch(tmp_path)
     assert again.runtime_wheel.read_bytes() == b"wheel"
     assert (again.headers / "a.h").read_bytes() == HEADER
-    assert sorted(index.asked[4:]) == ["headers", "ort"]
+    assert sorted(index.asked[5:]) == ["headers", "ort"]
 
 
 def test_offline_names_all_that_is_missing(tmp_path: Path, index: Index) -> None:

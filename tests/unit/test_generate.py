@@ -46,7 +46,11 @@ def request(
         golden=nowhere,
         evaluation=nowhere,
         downloads=Downloads(
-            runtime_wheel=nowhere, headers=nowhere, json_wheel=nowhere, sodium_source=nowhere
+            runtime_wheel=nowhere,
+            headers=nowhere,
+            json_wheel=nowhere,
+            sodium_source=nowhere,
+            wuffs_source=nowhere,
         ),
         tools={"cmake": "4.4.0", "conan": "2.34.0", "ninja": "1.13.0", "ziglang": "0.17.0"},
         edgesmith_version="0.1.0",

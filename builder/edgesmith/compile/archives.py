@@ -55,9 +55,10 @@ class Archives:
     headers: Archive
     json: Archive
     sodium: Archive
+    wuffs: Archive
 
     def all(self) -> tuple[Archive, ...]:
-        return (self.runtime, self.headers, self.json, self.sodium)
+        return (self.runtime, self.headers, self.json, self.sodium, self.wuffs)
 
 
 @functools.cache
@@ -87,5 +88,9 @@ def archives_for(platform: Platform) -> Archives:
     )
     common = _common()
     return Archives(
-        runtime=wheel, headers=common["headers"], json=common["json"], sodium=common["sodium"]
+        runtime=wheel,
+        headers=common["headers"],
+        json=common["json"],
+        sodium=common["sodium"],
+        wuffs=common["wuffs"],
     )

@@ -37,6 +37,10 @@ def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
         "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n"
     )
     return folder.name
+
+
+class __legacy__:
+    prepare_metadata_for_build_wheel = staticmethod(prepare_metadata_for_build_wheel)
 """
 
 

@@ -22,13 +22,13 @@ from edgesmith.platforms import Platform, load_platforms
 def write_prefix(
     prefix: Path, platform: Platform, *, cache: Path, offline: bool, events: EventStream
 ) -> None:
-    """Lays out CMake packages onnxruntime, nlohmann_json and edgesmith-sodium below `prefix`.
+    """Lays out CMake packages of all third-party code below `prefix`.
 
     Raises ToolchainError and HostFileError as `fetch` does.
     """
     files = vendored_files(platform, fetch(platform, cache=cache, offline=offline, events=events))
     with host_file_errors(prefix):
-        for package in (files.onnxruntime, files.json, files.sodium):
+        for package in (files.onnxruntime, files.json, files.sodium, files.wuffs):
             write_files(prefix, package)
 
 

@@ -32,6 +32,7 @@ class Downloads:
     headers: Path
     json_wheel: Path
     sodium_source: Path
+    wuffs_source: Path
 
 
 def fetch(
@@ -59,6 +60,7 @@ def fetch(
         headers=_place(archives.headers, root),
         json_wheel=_place(archives.json, root),
         sodium_source=_place(archives.sodium, root),
+        wuffs_source=_place(archives.wuffs, root),
     )
 
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 import re
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from edgesmith.compile.archives import archives_for
+from edgesmith.compile.archives import Archive, archives_for
 from edgesmith.compile.downloads import Downloads
 from edgesmith.errors import ToolchainError
 from edgesmith.hashing import sha256_bytes
 from edgesmith.platforms import Platform
 from edgesmith.resources import resource_folder
 
-_SODIUM_LISTS = re.compile(r"set\(edgesmith_sodium_(?:SOURCES|HEADERS)\s+([^)]*)\)")
-_SODIUM_FOLDER = "lib/cmake/edgesmith-sodium"
+_SOURCE_LISTS = re.compile(r"set\(edgesmith_\w+_(?:SOURCES|HEADERS)\s+([^)]*)\)")
 
 Files = Mapping[str, bytes]
 
@@ -30,12 +29,14 @@ class VendoredFiles:
     """Each package's file contents by path, as they lie below an installation prefix.
 
     onnxruntime: headers, library, licences; json: headers, licence; sodium: the part of the
-    source that is compiled, licence. All with a CMake package in `lib/cmake/<name>/`.
+    source that is compiled, licence; wuffs: its one source, licence. All with a CMake package in
+    `lib/cmake/<name>/`.
     """
 
     onnxruntime: Files
     json: Files
     sodium: Files
+    wuffs: Files
 
 
 def vendored_files(platform: Platform, downloads: Downloads) -> VendoredFiles:
@@ -44,6 +45,7 @@ def vendored_files(platform: Platform, downloads: Downloads) -> VendoredFiles:
         onnxruntime=_onnxruntime(platform, downloads),
         json=_json(platform, downloads),
         sodium=_sodium(platform, downloads),
+        wuffs=_wuffs(platform, downloads),
     )
 
 
@@ -100,12 +102,31 @@ def _cmake_package(name: str, values: Mapping[str, str]) -> Files:
 
 def _sodium(platform: Platform, downloads: Downloads) -> Files:
     archive = archives_for(platform).sodium
-    wanted = {
-        f"{archive.folder}/{path}": f"{_SODIUM_FOLDER}/libsodium/{path}" for path in _sodium_paths()
-    }
-    wanted[archive.licence] = "licenses/libsodium/LICENSE"
+    taken = _sources(archive, downloads.sodium_source, "libsodium", [archive.licence])
+    licence = taken.pop(archive.licence)
+    return {**taken, "licenses/libsodium/LICENSE": licence}
+
+
+def _wuffs(platform: Platform, downloads: Downloads) -> Files:
+    # The archive's own licence text is that of the Python code around Wuffs.
+    licence = resource_folder("templates") / "licenses" / "wuffs" / "LICENSE"
+    files = _sources(archives_for(platform).wuffs, downloads.wuffs_source, "wuffs")
+    return {**files, "licenses/wuffs/LICENSE": licence.read_bytes()}
+
+
+def _sources(
+    archive: Archive, file: Path, name: str, others: Iterable[str] = ()
+) -> dict[str, bytes]:
+    """A library as source: its CMake package with the files that the package lists.
+
+    `others` are paths inside the archive whose contents are wanted under these very paths.
+    """
+    config = _source_package(name)
+    root = f"lib/cmake/{config.stem.removesuffix('-config')}"
+    wanted = {f"{archive.folder}/{path}": f"{root}/{name}/{path}" for path in _listed(config)}
+    wanted |= {path: path for path in others}
     files: dict[str, bytes] = {}
-    with tarfile.open(downloads.sodium_source) as tar:
+    with tarfile.open(file) as tar:
         for member in tar:
             path = wanted.get(member.name)
             stream = tar.extractfile(member) if path is not None and member.isfile() else None
@@ -115,19 +136,19 @@ def _sodium(platform: Platform, downloads: Downloads) -> Files:
     if missing:
         raise ToolchainError(
             f"the archive does not hold {', '.join(missing)}",
-            where=str(downloads.sodium_source),
+            where=str(file),
             hint="install edgesmith again: its file lists and its downloads do not fit together",
         )
-    config = _sodium_config()
-    return {**files, f"{_SODIUM_FOLDER}/{config.name}": config.read_bytes()}
+    return {**files, f"{root}/{config.name}": config.read_bytes()}
 
 
-def _sodium_paths() -> list[str]:
+def _listed(config: Path) -> list[str]:
     """The files named in the lists of the CMake package, so that they stand in one place."""
-    lists = _SODIUM_LISTS.findall(_sodium_config().read_text(encoding="utf-8"))
+    lists = _SOURCE_LISTS.findall(config.read_text(encoding="utf-8"))
     return [path for group in lists for path in group.split()]
 
 
-def _sodium_config() -> Path:
-    """The CMake package file that compiles the chosen part of libsodium."""
-    return resource_folder("runtime_cpp") / "cmake" / "edgesmith-sodium-config.cmake"
+def _source_package(name: str) -> Path:
+    """The CMake package file that compiles the chosen part of a library."""
+    file = f"edgesmith-{name.removeprefix('lib')}-config.cmake"
+    return resource_folder("runtime_cpp") / "cmake" / file

@@ -51,21 +51,22 @@ def recipes_for(request: GenerateRequest) -> tuple[Recipe, ...]:
     )
     json = _recipe("edgesmith-nlohmann-json", archives.json.version, vendored=vendored.json)
     sodium = _recipe("edgesmith-sodium", archives.sodium.content_version, vendored=vendored.sodium)
+    wuffs = _recipe("edgesmith-wuffs", archives.wuffs.content_version, vendored=vendored.wuffs)
     sources = _runtime_sources()
-    needs = [onnxruntime.reference, json.reference, sodium.reference]
+    of_installer = [json.reference, sodium.reference]
     runtime = _recipe(
         "edgesmith-runtime",
         request.edgesmith_version,
         sources=sources,
-        data={"requirements": needs},
+        data={"requirements": [onnxruntime.reference, *of_installer, wuffs.reference]},
     )
     installer = _recipe(
         "edgesmith-installer",
         request.edgesmith_version,
-        data={"requirements": needs[1:]},
+        data={"requirements": of_installer},
         also={"source": sha256_json(_digests(sources))},
     )
-    return (onnxruntime, json, sodium, runtime, installer)
+    return (onnxruntime, json, sodium, wuffs, runtime, installer)
 
 
 def write_index(folder: Path, recipes: Iterable[Recipe]) -> None:

@@ -1,0 +1,42 @@
+#include "shown.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+namespace edgesmith {
+namespace {
+
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string shown(std::string_view text) {
+  using nlohmann::json;
+  if (text.empty()) return "(empty)";
+  const std::string dumped = json(text).dump(-1, ' ', true, json::error_handler_t::replace);
+  return dumped.substr(1, dumped.size() - 2);
+}
+
+std::string in_quotes(std::string_view text) { return "'" + shown(text) + "'"; }
+
+std::string nearest(const std::string& given, const std::vector<std::string>& known) {
+  return *std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
+    return edit_distance(given, a) < edit_distance(given, b);
+  });
+}
+
+}  // namespace edgesmith
