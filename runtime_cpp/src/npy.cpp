@@ -153,7 +153,7 @@ Result<DataType> element_type(const std::string& descr) {
     }
     return known.type;
   }
-  return bad_data("its element type " + shown(descr) + " is none that models take");
+  return bad_data("its element type " + in_quotes(descr) + " is none that models take");
 }
 
 /// The header's text, and where the data starts.
