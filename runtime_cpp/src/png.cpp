@@ -28,7 +28,10 @@ std::int64_t big_endian(std::string_view bytes, std::size_t at) {
 
 /// Wuffs marks its messages by a first character and a package name.
 Error failed(const wuffs_base__status& status) {
-  if (status.repr == wuffs_base__suspension__short_read) return bad_data("it is cut off");
+  if (status.repr == wuffs_base__suspension__short_read ||
+      status.repr == wuffs_png__error__truncated_input) {
+    return bad_data("it is cut off");
+  }
   return bad_data("it is damaged (" + shown(status.message()) + ")");
 }
 

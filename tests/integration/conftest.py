@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from takeaway import make_bundle, make_request
 
 from edgesmith.cache import cache_root
+from edgesmith.generate.request import GenerateRequest
 
 ROOT = Path(__file__).parent.parent.parent
 DIGITS = ROOT / "examples" / "digits"
@@ -122,6 +124,24 @@ def built(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Edge
     edgesmith = Edgesmith(folder=project, cache=session_cache)
     edgesmith.ok("build")
     return edgesmith
+
+
+@pytest.fixture(scope="session")
+def hostile_request(
+    tmp_path_factory: pytest.TempPathFactory, session_cache: Path
+) -> GenerateRequest:
+    """A model with hostile names, and all that its project is generated from."""
+    return make_request(tmp_path_factory.mktemp("model"), session_cache)
+
+
+@pytest.fixture(scope="session")
+def hostile_bundle(
+    tmp_path_factory: pytest.TempPathFactory, hostile_request: GenerateRequest, session_cache: Path
+) -> Path:
+    """Its bundle; tests must not change it."""
+    folder = tmp_path_factory.mktemp("first") / "a folder"
+    make_bundle(folder, hostile_request, session_cache)
+    return folder / "bundle"
 
 
 @pytest.fixture

@@ -9,17 +9,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
-from takeaway import INPUT, OUTPUT, SAMPLES, bundle_request, make_request
+from takeaway import SAMPLES, make_bundle, make_request, run_in_python
 
-from edgesmith.bundle.assemble import assemble_bundle
 from edgesmith.bundle.verify import verify_bundle
-from edgesmith.compile.stage import CompileSettings, compile_project
 from edgesmith.compile.tools import search_path
-from edgesmith.events import EventStream
 from edgesmith.generate.request import GenerateRequest
 from edgesmith.generate.stage import write_project
-from edgesmith.values import Bundle
 
 CONSUMER_CMAKE = """
 cmake_minimum_required(VERSION 3.25)
@@ -32,16 +29,16 @@ set_target_properties(consumer PROPERTIES BUILD_RPATH "${hostile_DIR}/../..")
 CONSUMER_CPP = """
 #include <hostile/model.hpp>
 #include <iostream>
+#include <numeric>
 int main(int, char** argv) {
-  static_assert(hostile::inputs::image_system_id::kDims[1] == 3);
-  hostile::Sizes sizes;
-  sizes.batch = 2;
-  auto model = hostile::Model::open(argv[1], sizes);
+  auto model = hostile::Model::open(argv[1], hostile::Sizes{2});
   if (!model) { std::cerr << model.error().message; return 1; }
-  for (float& element : model->image_system_id()) element = 1;
+  static_assert(hostile::inputs::image_system_id::kDims[1] == 3);
+  std::iota(model->image_system_id().begin(), model->image_system_id().end(), -7.25F);
+  std::iota(model->a_photo().begin(), model->a_photo().end(), 100);
   if (auto status = model->run(); !status) { std::cerr << status.error().message; return 1; }
-  std::cout << hostile::inputs::image_system_id::kName << '\\0' << hostile::outputs::o::kName
-            << '\\0' << model->o().size() << '\\0' << model->found_id_x_dims()[0];
+  for (float logit : model->o()) std::cout << std::hexfloat << logit << ' ';
+  std::cout << model->found_id_x_dims()[1];
 }
 """
 
@@ -65,57 +62,33 @@ def _run(*words: str | Path, env: Mapping[str, str], cwd: Path | None = None) ->
 
 
 @pytest.fixture(scope="module")
-def request_(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> GenerateRequest:
-    return make_request(tmp_path_factory.mktemp("model"), session_cache)
-
-
-def _bundle(folder: Path, request: GenerateRequest, cache: Path) -> Bundle:
-    """Generated, compiled and assembled below `folder`."""
-    for name in ("project", "bundle"):
-        (folder / name).mkdir(parents=True)
-    write_project(folder / "project", request)
-    events = EventStream()
-    staged = compile_project(
-        folder / "project", folder / "work", CompileSettings(cache=cache), events=events
-    )
-    return assemble_bundle(folder / "bundle", staged, bundle_request(request), events=events)
-
-
-@pytest.fixture(scope="module")
-def bundle(
-    tmp_path_factory: pytest.TempPathFactory, request_: GenerateRequest, session_cache: Path
-) -> Path:
-    folder = tmp_path_factory.mktemp("first") / "a folder"
-    _bundle(folder, request_, session_cache)
-    return folder / "bundle"
-
-
-@pytest.fixture(scope="module")
 def taken_away(
     tmp_path_factory: pytest.TempPathFactory,
-    request_: GenerateRequest,
+    hostile_request: GenerateRequest,
     session_cache: Path,
-    bundle: Path,
+    hostile_bundle: Path,
 ) -> Path:
     """The project, built by the commands of its README and nothing else.
 
-    After `bundle`, whose compiled packages lie in the Conan home already.
+    After `hostile_bundle`, whose compiled packages lie in the Conan home already.
     """
     folder = tmp_path_factory.mktemp("taken") / "taken away"
     folder.mkdir()
-    write_project(folder, request_)
+    write_project(folder, hostile_request)
     blocks = re.findall(r"```sh\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     assert len(blocks) == 2 and blocks[0].startswith("python3 -m venv")
     _run("bash", "-e", "-c", blocks[1], env=_environment(session_cache), cwd=folder)
     return folder
 
 
-def test_equal_requests_give_equal_projects(tmp_path: Path, request_: GenerateRequest) -> None:
+def test_equal_requests_give_equal_projects(
+    tmp_path: Path, hostile_request: GenerateRequest
+) -> None:
     trees = []
     for name in ("a", "b c"):
         folder = tmp_path / name
         folder.mkdir()
-        files = write_project(folder, request_).files
+        files = write_project(folder, hostile_request).files
         trees.append({path: (folder / path).read_bytes() for path in files})
         here = str(tmp_path).encode()
         assert not [path for path, data in trees[-1].items() if here in data]
@@ -149,50 +122,91 @@ def test_another_program_finds_the_package(
          f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_PREFIX_PATH={install}",
          env=env)  # fmt: skip
     _run("cmake", "--build", build, env=env)
-    shown = _run(build / "consumer", install / "model" / "int8.onnx", env={})
-    assert shown.decode().split("\0") == [INPUT, OUTPUT, "10", "2"]
+    model = install / "model" / "int8.onnx"
+    *logits, found = _run(build / "consumer", model, env={}).decode().split()
+    image = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2) - np.float32(7.25)
+    photo = np.arange(100, 124, dtype=np.uint8).reshape(2, 2, 2, 3)
+    expected, expected_found = run_in_python(model, image, photo)
+    assert [float.fromhex(one) for one in logits] == expected.flatten().tolist()
+    assert int(found) == expected_found.shape[1]
 
 
 def test_a_bundle_is_the_same_wherever_it_is_made(
-    tmp_path: Path, request_: GenerateRequest, session_cache: Path, bundle: Path
+    tmp_path: Path, hostile_request: GenerateRequest, session_cache: Path, hostile_bundle: Path
 ) -> None:
-    first = verify_bundle(bundle)
-    again = _bundle(tmp_path / "elsewhere", request_, session_cache)
+    first = verify_bundle(hostile_bundle)
+    again = make_bundle(tmp_path / "elsewhere", hostile_request, session_cache)
     assert again.id == first.id
     archive = tmp_path / "elsewhere" / "bundle" / again.archive
-    assert archive.read_bytes() == (bundle / first.archive).read_bytes()
+    assert archive.read_bytes() == (hostile_bundle / first.archive).read_bytes()
 
 
-def test_no_path_of_this_machine_is_in_a_bundle(bundle: Path, session_cache: Path) -> None:
-    paths = {str(bundle.parent), str(session_cache), str(Path(sys.prefix)), os.environ["HOME"]}
-    for file in bundle.rglob("*"):
+def test_no_path_of_this_machine_is_in_a_bundle(hostile_bundle: Path, session_cache: Path) -> None:
+    paths = {
+        str(hostile_bundle.parent),
+        str(session_cache),
+        str(Path(sys.prefix)),
+        os.environ["HOME"],
+    }
+    for file in hostile_bundle.rglob("*"):
         if file.is_file() and file.suffix not in (".onnx", ".safetensors"):
             data = file.read_bytes()
             assert not [path for path in paths if len(path) > 5 and path.encode() in data], file
 
 
-def test_a_bundle_holds_what_its_design_says(bundle: Path) -> None:
-    manifest = verify_bundle(bundle)
+def test_a_bundle_holds_what_its_design_says(hostile_bundle: Path) -> None:
+    manifest = verify_bundle(hostile_bundle)
     content = manifest.content
     roles = {file.path: file.role for file in manifest.files}
     assert roles["bin/hostile-app"] == roles["bin/harness"] == roles["bin/installer"] == "app"
     assert roles["lib/libonnxruntime.so.1"] == "runtime"
     assert roles["model/int8.onnx"] == "model" and roles["bench/fp32.onnx"] == "bench"
     assert {path.split("/")[1] for path, role in roles.items() if role == "licence"} == {
-        "edgesmith", "glibc", "libsodium", "llvm", "musl", "nlohmann-json", "onnxruntime", "zig",
+        "edgesmith", "glibc", "libsodium", "llvm", "musl", "nlohmann-json", "onnxruntime", "wuffs",
+        "zig",
     }  # fmt: skip
     needs = content["requires"]
     assert needs["elf"] == {"machine": "EM_X86_64", "bits": 64}
     assert tuple(map(int, needs["glibc"].split("."))) <= (2, 28)
     assert "libonnxruntime.so.1" not in needs["libraries"]
     assert content["provenance"]["toolchain"].startswith("zig-")
-    assert len(content["provenance"]["recipes"]) == 5
+    assert len(content["provenance"]["recipes"]) == 6
     assert content["sequence"] == 10000200003
+
+
+LICENCES = {
+    "edgesmith/LICENSE": "MIT License",
+    "glibc/LICENSES": "GNU",
+    "libsodium/LICENSE": "ISC License",
+    "llvm/LICENSE.TXT": "Apache License",
+    "musl/COPYRIGHT": "MIT license",
+    "nlohmann-json/LICENSE": "MIT License",
+    "onnxruntime/LICENSE": "Microsoft Corporation",
+    "onnxruntime/ThirdPartyNotices.txt": "protobuf",
+    "wuffs/LICENSE": "The Wuffs Authors",
+    "zig/LICENSE": "Zig contributors",
+}
+
+
+def test_the_licences_of_everything_inside_are_there(hostile_bundle: Path) -> None:
+    folder = hostile_bundle / "licenses"
+    files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    assert set(files) == set(LICENCES)
+    for name, words in LICENCES.items():
+        assert words in files[name].read_text(errors="replace"), name
+    # What is linked from a package of ours has its licence there, by the package's name.
+    recipes = verify_bundle(hostile_bundle).content["provenance"]["recipes"]
+    packages = {one.split("/")[0].removeprefix("edgesmith-") for one in recipes}
+    known = {"sodium": "libsodium", "runtime": "edgesmith", "installer": "edgesmith"}
+    assert {known.get(name, name) for name in packages} <= {name.split("/")[0] for name in files}
 
 
 @pytest.mark.slow
 def test_another_conan_home_and_gcc(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, session_cache: Path, bundle: Path
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    session_cache: Path,
+    hostile_bundle: Path,
 ) -> None:
     """Other caches give the same bytes; gcc gives a bundle that says what it needs."""
     other = tmp_path / "other cache"
@@ -200,13 +214,13 @@ def test_another_conan_home_and_gcc(
     for name in ("downloads", "zig"):
         (other / name).symlink_to((session_cache / name).resolve())
     request = make_request(tmp_path_factory.mktemp("model"), other)
-    made = verify_bundle(bundle)
-    again = _bundle(tmp_path / "zig", request, other)
+    made = verify_bundle(hostile_bundle)
+    again = make_bundle(tmp_path / "zig", request, other)
     programs = {f.path: f.sha256 for f in made.files if f.role in ("app", "runtime")}
     anew = verify_bundle(tmp_path / "zig" / "bundle")
     assert {f.path: f.sha256 for f in anew.files if f.path in programs} == programs
     assert again.release_bytes > 0
     gcc = make_request(tmp_path_factory.mktemp("gcc"), other, toolchain="gcc")
-    _bundle(tmp_path / "gcc", gcc, other)
+    make_bundle(tmp_path / "gcc", gcc, other)
     content = verify_bundle(tmp_path / "gcc" / "bundle").content
     assert content["provenance"]["toolchain"].startswith("gcc-")
