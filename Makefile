@@ -12,7 +12,7 @@ demo:
 	@tools/venv.sh
 	@edgesmith fetch -q -p examples/digits & fetching=$$!; \
 	  trap 'kill $$fetching 2> /dev/null' INT TERM; \
-	  tools/venv.sh torch,examples; installed=$$?; \
+	  tools/venv.sh torch; installed=$$?; \
 	  wait $$fetching || exit $$?; exit $$installed
 	@edgesmith run -p examples/digits
 

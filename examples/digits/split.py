@@ -1,16 +1,13 @@
-"""The seeded split of scikit-learn's 1797 digits into training, calibration and evaluation."""
+"""The digits of digits.npz: training, calibration and evaluation, in the order of the file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
-SPLIT_SEED = 20260
-CALIBRATION_COUNT = 200
-EVALUATION_COUNT = 500
+DATA_PATH = Path(__file__).resolve().parent / "digits.npz"
 MAX_INTENSITY = 16.0
 
 
@@ -33,21 +30,11 @@ class Split:
 
 def load_split() -> Split:
     """Return the split; every call gives the same samples in the same order."""
-    digits = load_digits()
-    images = (digits.images[:, None] / MAX_INTENSITY).astype(np.float32)
-    labels = digits.target.astype(np.int64)
-    rest, evaluation = _take(np.arange(len(labels)), labels, EVALUATION_COUNT)
-    training, calibration = _take(rest, labels, CALIBRATION_COUNT)
-    return Split(
-        training=Part(images=images[training], labels=labels[training]),
-        calibration=Part(images=images[calibration], labels=labels[calibration]),
-        evaluation=Part(images=images[evaluation], labels=labels[evaluation]),
-    )
+    with np.load(DATA_PATH, allow_pickle=False) as archive:
+        parts = {name: _part(archive, name) for name in ("training", "calibration", "evaluation")}
+    return Split(**parts)
 
 
-def _take(indices: np.ndarray, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split indices into (the rest, `count` of them), stratified by label."""
-    rest, taken = train_test_split(
-        indices, test_size=count, random_state=SPLIT_SEED, stratify=labels[indices]
-    )
-    return rest, taken
+def _part(archive: np.lib.npyio.NpzFile, name: str) -> Part:
+    images = (archive[f"{name}_images"][:, None] / MAX_INTENSITY).astype(np.float32)
+    return Part(images=images, labels=archive[f"{name}_labels"].astype(np.int64))
