@@ -23,6 +23,11 @@ TAIL_LINES = 25
 _KILL_GRACE_S = 5.0
 # A line without an end is handed on in pieces of this length.
 _LONGEST_LINE = 1 << 16
+_CANCEL_POLL_S = 0.1
+
+
+class Cancelled(Exception):
+    """A process was ended because another thread gave up what it was for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +109,14 @@ def run(
     events: EventStream,
     on_line: Callable[[str], None] | None = None,
     listeners: Listeners | None = None,
+    cancelled: threading.Event | None = None,
 ) -> Completed:
     """Runs `command` to its end, in its own process group.
 
     Output lines go to the event stream as debug talk, and to the listeners. Raises the command's
     error class when the program is missing, times out, or returns a code not in `accept`.
-    An interrupt ends the whole group before it goes on up.
+    An interrupt ends the whole group before it goes on up; so does `cancelled` for a thread
+    that gets no interrupts, and Cancelled is raised.
     """
     listeners = listeners or Listeners(on_line=on_line)
     program = resolve_program(
@@ -123,7 +130,7 @@ def run(
     if command.separate_stderr:
         readers.append(_reader(process.stderr, errors, events, None))
     try:
-        timed_out = _wait(process, command.timeout_s, (output, errors), listeners)
+        timed_out = _wait(process, command.timeout_s, (output, errors), listeners, cancelled)
     except BaseException:
         _end_group(process)
         raise
@@ -198,17 +205,21 @@ def _wait(
     timeout_s: float,
     outputs: Sequence[_Output],
     listeners: Listeners,
+    cancelled: threading.Event | None,
 ) -> bool:
-    """Whether the time was over before the process ended; it is ended then."""
+    """Whether the time was over before the process ended; it is ended then. Raises Cancelled."""
     started_s = told_s = time.monotonic()
+    step_s = listeners.silence_s if cancelled is None else _CANCEL_POLL_S
     while True:
+        if cancelled is not None and cancelled.is_set():
+            raise Cancelled
         now_s = time.monotonic()
         left_s = started_s + timeout_s - now_s
         if left_s <= 0:
             _end_group(process)
             return True
         try:
-            process.wait(timeout=min(left_s, listeners.silence_s))
+            process.wait(timeout=min(left_s, step_s))
         except subprocess.TimeoutExpired:
             heard_s = max(told_s, *(output.last_s for output in outputs))
             if listeners.on_silence and time.monotonic() - heard_s >= listeners.silence_s:

@@ -8,6 +8,7 @@ from typing import Literal
 from edgesmith.errors import HostFileError
 
 Resource = Literal["templates", "runtime_cpp", "examples"]
+_DATA = "_data"
 
 
 def resource_folder(name: Resource) -> Path:
@@ -15,8 +16,8 @@ def resource_folder(name: Resource) -> Path:
 
     Raises HostFileError when the installation has neither.
     """
-    package = Path(__file__).resolve().parent
-    for folder in (package / "_data" / name, package.parent.parent / name):
+    package = package_folder()
+    for folder in (package / _DATA / name, package.parent.parent / name):
         if folder.is_dir():
             return folder
     raise HostFileError(
@@ -24,3 +25,14 @@ def resource_folder(name: Resource) -> Path:
         where=str(package),
         hint="install edgesmith again",
     )
+
+
+def packaged_headers() -> Path | None:
+    """ONNX Runtime's headers in the installed wheel, put there by its build; None in a checkout."""
+    folder = package_folder() / _DATA / "onnxruntime_headers"
+    return folder if folder.is_dir() else None
+
+
+def package_folder() -> Path:
+    """The folder of the package `edgesmith` itself."""
+    return Path(__file__).resolve().parent

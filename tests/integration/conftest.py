@@ -44,11 +44,15 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Edgesmith:
-    """Runs edgesmith in `folder` with the test's own cache and home."""
+    """Runs edgesmith in `folder` with the test's own cache and home.
+
+    `launcher` is put before the command line, such as `unshare`.
+    """
 
     folder: Path
     cache: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    launcher: tuple[str, ...] = ()
 
     def env(self) -> dict[str, str]:
         keep = {k: v for k, v in os.environ.items() if not k.startswith("EDGESMITH_")}
@@ -64,7 +68,7 @@ class Edgesmith:
         }
 
     def __call__(self, *words: str | Path, timeout_s: float = 580) -> Result:
-        argv = [sys.executable, "-m", "edgesmith", *map(str, words)]
+        argv = [*self.launcher, sys.executable, "-m", "edgesmith", *map(str, words)]
         done = subprocess.run(
             argv, cwd=self.folder, env=self.env(), capture_output=True, text=True, timeout=timeout_s
         )
@@ -77,7 +81,7 @@ class Edgesmith:
         return result
 
     def start(self, *words: str | Path) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "edgesmith", *map(str, words)]
+        argv = [*self.launcher, sys.executable, "-m", "edgesmith", *map(str, words)]
         return subprocess.Popen(
             argv,
             cwd=self.folder,
@@ -110,6 +114,23 @@ def copy_digits(folder: Path) -> Path:
     project = folder / "my digits"
     shutil.copytree(DIGITS, project, ignore=shutil.ignore_patterns("build", "reports"))
     return project
+
+
+def edit_project(project: Path, old: str, new: str) -> None:
+    """Replaces `old`, which must be there, in the project file."""
+    file = project / "edgesmith.toml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="session")
+def no_network() -> tuple[str, ...]:
+    """The launcher of a process that has no network interface."""
+    launcher = ("unshare", "--map-root-user", "--net")
+    if subprocess.run([*launcher, "true"], capture_output=True).returncode != 0:
+        pytest.skip("the kernel refuses a network namespace")
+    return launcher
 
 
 @pytest.fixture(scope="session")

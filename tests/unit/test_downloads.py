@@ -8,14 +8,16 @@ import importlib.util
 import io
 import shutil
 import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgesmith import process
 from edgesmith.compile import clients, downloads
 from edgesmith.compile.archives import Archive, Archives
-from edgesmith.errors import ToolchainError
+from edgesmith.errors import HostFileError, ToolchainError
 from edgesmith.events import Event, EventStream, Progress
 from edgesmith.platforms import load_platforms
 from edgesmith.process import Completed
@@ -57,7 +59,10 @@ class Index:
         self.served = served
         self.asked: list[str] = []
 
-    def download(self, archive: Archive, folder: Path, *, events: EventStream) -> Path:
+    def download(
+        self, archive: Archive, folder: Path, *, events: EventStream, cancelled: threading.Event
+    ) -> Path:
+        assert not cancelled.is_set()
         self.asked.append(archive.package)
         path = folder / archive.file
         path.write_bytes(self.served[archive.package])
@@ -127,7 +132,7 @@ def test_offline_names_all_that_is_missing(tmp_path: Path, index: Index) -> None
     with pytest.raises(ToolchainError) as caught:
         _fetch(tmp_path, offline=True)
     assert all(name in caught.value.what for name in index.served)
-    assert "run once without --offline" in caught.value.hint
+    assert "run: edgesmith fetch" in caught.value.hint
     assert not index.asked
 
 
@@ -152,7 +157,7 @@ def test_a_header_that_is_not_the_pinned_one_is_refused(
 
 
 def _ending(output: str, code: int = 1) -> Any:
-    def run(command: Any, *, events: EventStream) -> Completed:
+    def run(command: Any, *, events: EventStream, cancelled: Any) -> Completed:
         return Completed(argv=("pip",), returncode=code, output=output, stderr="")
 
     return run
@@ -180,7 +185,7 @@ def test_the_source_archive_is_downloaded_without_running_its_code(
 ) -> None:
     commands: list[Any] = []
 
-    def run(command: Any, *, events: EventStream) -> Completed:
+    def run(command: Any, *, events: EventStream, cancelled: Any) -> Completed:
         commands.append(command)
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "sodium-1.0.whl").write_bytes(b"sodium")
@@ -218,3 +223,67 @@ def test_npm_of_the_node_package_is_used_where_there_is_no_other(
     monkeypatch.setattr(shutil, "which", lambda *words, **named: None)
     node, script = clients.npm_program()
     assert (Path(node), Path(script).name) == (root / "bin" / "node", "npm-cli.js")
+
+
+@pytest.fixture
+def packaged(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The headers inside an installed wheel."""
+    folder = tmp_path / "package" / "onnxruntime_headers"
+    folder.mkdir(parents=True)
+    (folder / "a.h").write_bytes(HEADER)
+    monkeypatch.setattr(downloads, "packaged_headers", lambda: folder)
+    return folder
+
+
+def test_the_headers_of_the_wheel_are_taken_first(
+    tmp_path: Path, index: Index, packaged: Path
+) -> None:
+    assert _fetch(tmp_path).headers == packaged
+    assert sorted(index.asked) == ["json", "ort", "sodium"]
+
+
+def test_changed_headers_of_the_wheel_are_refused(
+    tmp_path: Path, index: Index, packaged: Path
+) -> None:
+    (packaged / "a.h").write_bytes(b"other")
+    with pytest.raises(HostFileError, match=r"'a\.h' is not the one that was installed"):
+        _fetch(tmp_path)
+    assert not index.asked
+
+
+def test_a_licence_is_kept_beside_the_headers(
+    tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archives = downloads.archives_for(PLATFORM)
+    facts = {"licence": "package/Headers/a.h", "files": {}}
+    headers = dataclasses.replace(archives.headers, licence_sha256=_sha256(HEADER), **facts)
+    monkeypatch.setattr(
+        downloads, "archives_for", lambda platform: dataclasses.replace(archives, headers=headers)
+    )
+    assert (_fetch(tmp_path).headers / "LICENSE").read_bytes() == HEADER
+
+
+def test_what_targets_lack_is_told_at_once_with_the_command(tmp_path: Path, index: Index) -> None:
+    with pytest.raises(ToolchainError) as caught:
+        downloads.require_downloads({"host": PLATFORM, "a pi": PLATFORM}, cache=tmp_path)
+    assert caught.value.what == "not downloaded yet: ort 1.0, headers 1.0, json 1.0, sodium 1.0"
+    assert caught.value.hint.endswith("run: edgesmith fetch --target host --target 'a pi'")
+    _fetch(tmp_path)
+    downloads.require_downloads({"host": PLATFORM}, cache=tmp_path)
+
+
+def test_a_download_that_fails_ends_the_others(
+    tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = []
+
+    def download(archive: Archive, folder: Path, *, events: Any, cancelled: Any) -> Path:
+        if archive.package == "ort":
+            raise ToolchainError("no network", hint="connect")
+        ended.append(cancelled.wait(timeout=60))
+        raise process.Cancelled
+
+    monkeypatch.setattr(clients, "download", download)
+    with pytest.raises(ToolchainError, match="no network"):
+        _fetch(tmp_path)
+    assert ended == [True, True, True]

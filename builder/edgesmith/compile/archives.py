@@ -13,6 +13,7 @@ from typing import Any, Literal
 from edgesmith.platforms import Platform
 
 Channel = Literal["wheel", "sdist", "npm"]
+LICENCE_FILE = "LICENSE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,8 @@ class Archive:
     """An archive of a package index.
 
     `file` is its file name; `folder` and `licence` are paths inside the archive. `files` pins
-    the files below `folder` that are used, where the archive itself is not kept.
+    the files below `folder` that are used, and `licence_sha256` the licence, where the archive
+    itself is not kept.
     `wheel_platform` and `python_version` choose among wheels. `content_version` is that of what
     is taken out, where it is not the archive's own.
     """
@@ -32,6 +34,7 @@ class Archive:
     file: str
     folder: str = ""
     licence: str = ""
+    licence_sha256: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     wheel_platform: str = ""
     python_version: str = ""
@@ -40,6 +43,14 @@ class Archive:
     @property
     def title(self) -> str:
         return f"{self.package} {self.version}"
+
+    @property
+    def kept_files(self) -> Mapping[str, tuple[str, str]]:
+        """Of an archive that is not kept itself: path inside -> (name it is kept by, SHA-256)."""
+        kept = {f"{self.folder}/{name}": (name, sha256) for name, sha256 in self.files.items()}
+        if self.licence:
+            kept[self.licence] = (LICENCE_FILE, self.licence_sha256)
+        return kept
 
     @property
     def requirement(self) -> str:
@@ -69,6 +80,11 @@ def _common() -> Mapping[str, Archive]:
 
 def _archive(table: dict[str, Any]) -> Archive:
     return Archive(**{**table, "files": MappingProxyType(table.get("files", {}))})
+
+
+def headers_archive() -> Archive:
+    """The archive of ONNX Runtime's headers, the same for every platform."""
+    return _common()["headers"]
 
 
 def archives_for(platform: Platform) -> Archives:

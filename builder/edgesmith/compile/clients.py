@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 from edgesmith.compile.archives import Archive
@@ -20,6 +21,8 @@ _NETWORK_SIGNS = re.compile(
     r"|Network is unreachable|timed out|ProxyError|SSLError|ENOTFOUND|ECONN|ETIMEDOUT|EAI_AGAIN",
     re.IGNORECASE,
 )
+# npm's own waits between attempts add up to more than a minute without a network.
+_NPM_RETRIES = ("--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=4000")
 _HASHES = re.compile(r"Expected sha256 ([0-9a-f]{64}).*?Got\s+([0-9a-f]{64})", re.DOTALL)
 _ANY_EXIT = tuple(range(256))
 
@@ -44,22 +47,30 @@ class __legacy__:
 """
 
 
-def download(archive: Archive, folder: Path, *, events: EventStream) -> Path:
+def download(
+    archive: Archive,
+    folder: Path,
+    *,
+    events: EventStream,
+    cancelled: threading.Event | None = None,
+) -> Path:
     """Fetches `archive` into the empty `folder`; its bytes are not yet to be trusted.
 
-    Raises ToolchainError when the client is missing, the network is, or the bytes differ.
+    `cancelled` ends the client, and process.Cancelled is raised. Raises ToolchainError when the
+    client is missing, the network is, or the bytes differ.
     """
     if archive.channel == "npm":
-        done = _npm_pack(archive, folder, events)
+        command = _npm_pack(archive, folder)
     else:
-        done = _pip_download(archive, folder, events)
+        command = _pip_download(archive, folder)
+    done = run(command, events=events, cancelled=cancelled)
     found = folder / "out" / archive.file
     if done.returncode != 0 or not found.is_file():
         raise _explain(archive, done)
     return found
 
 
-def _pip_download(archive: Archive, folder: Path, events: EventStream) -> Completed:
+def _pip_download(archive: Archive, folder: Path) -> Command:
     if importlib.util.find_spec("pip") is None:
         raise ToolchainError(
             f"pip is missing, and {archive.title} has to be downloaded",
@@ -81,7 +92,7 @@ def _pip_download(archive: Archive, folder: Path, events: EventStream) -> Comple
         if archive.wheel_platform:
             argv += ["--platform", archive.wheel_platform]
             argv += ["--python-version", archive.python_version]
-    return run(_command(archive, argv, env), events=events)
+    return _command(archive, argv, env)
 
 
 def _write_backend(archive: Archive, folder: Path) -> Path:
@@ -93,12 +104,13 @@ def _write_backend(archive: Archive, folder: Path) -> Path:
     return package.parent
 
 
-def _npm_pack(archive: Archive, folder: Path, events: EventStream) -> Completed:
+def _npm_pack(archive: Archive, folder: Path) -> Command:
     (folder / "out").mkdir()
     # A cache of its own, or npm would leave the whole archive in the user's.
     argv = [*npm_program(), "pack", f"{archive.package}@{archive.version}", "--ignore-scripts",
-            "--pack-destination", folder / "out", "--cache", folder / "npm-cache"]  # fmt: skip
-    return run(_command(archive, argv, dict(os.environ)), events=events)
+            "--pack-destination", folder / "out", "--cache", folder / "npm-cache",
+            *_NPM_RETRIES]  # fmt: skip
+    return _command(archive, argv, dict(os.environ))
 
 
 def npm_program() -> list[str | Path]:

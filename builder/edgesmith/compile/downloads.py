@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgesmith.compile import clients
-from edgesmith.compile.archives import Archive, archives_for
-from edgesmith.errors import ToolchainError
+from edgesmith.compile.archives import Archive, Archives, archives_for, headers_archive
+from edgesmith.errors import HostFileError, ToolchainError
 from edgesmith.events import EventStream, Progress
 from edgesmith.files import host_file_errors
 from edgesmith.hashing import sha256_file
 from edgesmith.platforms import Platform
+from edgesmith.resources import packaged_headers
 
 _STAGE = "download"
+FETCH_HINT = "where there is a network, run: edgesmith fetch"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Downloads:
-    """Verified third-party files in the cache.
+    """Verified third-party files in the cache, or of the installed wheel.
 
     `headers` is a folder that holds the pinned header files; the others are archives.
     """
@@ -36,13 +40,18 @@ class Downloads:
 
 
 def fetch(
-    platform: Platform, *, cache: Path, offline: bool = False, events: EventStream
+    platform: Platform,
+    *,
+    cache: Path,
+    offline: bool = False,
+    events: EventStream,
+    cancelled: threading.Event | None = None,
 ) -> Downloads:
     """Everything that a build for `platform` needs, downloading only what is not there.
 
-    Raises ToolchainError when something is missing and `offline` is set, when pip, npm or the
-    network is missing, or when bytes are not the pinned ones; HostFileError when the cache
-    can't be written.
+    `cancelled` ends downloads that another thread waits for. Raises ToolchainError when
+    something is missing and `offline` is set, when pip, npm or the network is missing, or when
+    bytes are not the pinned ones; HostFileError when the cache can't be written.
     """
     root = cache / "downloads"
     archives = archives_for(platform)
@@ -51,10 +60,45 @@ def fetch(
         raise ToolchainError(
             "not downloaded yet: " + ", ".join(archive.title for archive in missing),
             where=str(root),
-            hint="run once without --offline",
+            hint=FETCH_HINT,
         )
     if missing:
-        _download_all(missing, root, events)
+        _download_all(missing, root, events, cancelled or threading.Event())
+    return _downloads(archives, root)
+
+
+def fetch_headers(*, cache: Path, events: EventStream) -> Path:
+    """The folder of ONNX Runtime's headers and licence alone; raises as `fetch` does."""
+    root, archive = cache / "downloads", headers_archive()
+    if not _is_present(archive, root):
+        _download_all([archive], root, events, threading.Event())
+    return _place(archive, root)
+
+
+def missing_archives(platform: Platform, *, cache: Path) -> tuple[Archive, ...]:
+    """What a build for `platform` would still have to download."""
+    root = cache / "downloads"
+    return tuple(a for a in archives_for(platform).all() if not _is_present(a, root))
+
+
+def require_downloads(targets: Mapping[str, Platform], *, cache: Path) -> None:
+    """Raises ToolchainError that names all that is missing for `targets`, by their names."""
+    missing: dict[str, str] = {}
+    lacking = []
+    for target, platform in targets.items():
+        found = missing_archives(platform, cache=cache)
+        missing |= {archive.file: archive.title for archive in found}
+        lacking += [target] if found else []
+    if missing:
+        options = " ".join(f"--target {shlex.quote(target)}" for target in lacking)
+        raise ToolchainError(
+            "not downloaded yet: " + ", ".join(missing.values()),
+            where=str(cache / "downloads"),
+            hint=f"{FETCH_HINT} {options}",
+        )
+
+
+def _downloads(archives: Archives, root: Path) -> Downloads:
     return Downloads(
         runtime_wheel=_place(archives.runtime, root),
         headers=_place(archives.headers, root),
@@ -65,35 +109,54 @@ def fetch(
 
 
 def _place(archive: Archive, root: Path) -> Path:
-    name = "headers" if archive.channel == "npm" else archive.file
-    return root / archive.sha256 / name
+    if archive.channel == "npm":
+        return packaged_headers() or root / archive.sha256 / "headers"
+    return root / archive.sha256 / archive.file
 
 
 def _is_present(archive: Archive, root: Path) -> bool:
+    """Raises HostFileError when the installed wheel's own copy was changed."""
     place = _place(archive, root)
-    if archive.channel == "npm":
-        return all(
-            (place / name).is_file() and sha256_file(place / name) == sha256
-            for name, sha256 in archive.files.items()
+    if archive.channel != "npm":
+        return place.is_file() and sha256_file(place) == archive.sha256
+    wrong = [n for n, sha256 in archive.kept_files.values() if not _is_file(place / n, sha256)]
+    if wrong and place == packaged_headers():
+        raise HostFileError(
+            f"edgesmith's own file '{wrong[0]}' is not the one that was installed",
+            where=str(place),
+            hint="install edgesmith again: pip install --force-reinstall --no-deps edgesmith",
         )
-    return place.is_file() and sha256_file(place) == archive.sha256
+    return not wrong
 
 
-def _download_all(missing: Sequence[Archive], root: Path, events: EventStream) -> None:
+def _is_file(path: Path, sha256: str) -> bool:
+    return path.is_file() and sha256_file(path) == sha256
+
+
+def _download_all(
+    missing: Sequence[Archive], root: Path, events: EventStream, cancelled: threading.Event
+) -> None:
+    """All at once; when one fails or the user interrupts, the others are ended too."""
     events.info("downloading " + ", ".join(archive.title for archive in missing))
     events.emit(Progress(stage=_STAGE, done=0, total=len(missing), unit="archives"))
     with ThreadPoolExecutor(max_workers=len(missing)) as pool:
-        running = [pool.submit(_download_one, archive, root, events) for archive in missing]
-        for done, future in enumerate(as_completed(running), start=1):
-            future.result()
-            events.emit(Progress(stage=_STAGE, done=done, total=len(missing), unit="archives"))
+        running = [pool.submit(_download_one, one, root, events, cancelled) for one in missing]
+        try:
+            for done, future in enumerate(as_completed(running), start=1):
+                future.result()
+                events.emit(Progress(stage=_STAGE, done=done, total=len(missing), unit="archives"))
+        except BaseException:
+            cancelled.set()
+            raise
 
 
-def _download_one(archive: Archive, root: Path, events: EventStream) -> None:
+def _download_one(
+    archive: Archive, root: Path, events: EventStream, cancelled: threading.Event
+) -> None:
     with host_file_errors(root):
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as scratch:
-            fetched = clients.download(archive, Path(scratch), events=events)
+            fetched = clients.download(archive, Path(scratch), events=events, cancelled=cancelled)
             found = sha256_file(fetched)
             if found != archive.sha256:
                 raise clients.wrong_hash(archive, expected=archive.sha256, found=found)
@@ -109,17 +172,16 @@ def _keep(kept: Path, place: Path) -> None:
 
 
 def _unpack_headers(archive: Archive, fetched: Path) -> Path:
-    """Only the pinned header files: the archive around them is large and not needed again."""
+    """Only the pinned files: the archive around them is large and not needed again."""
     folder = fetched.parent / "headers"
     folder.mkdir()
-    wanted = {f"{archive.folder}/{name}": name for name in archive.files}
+    kept = archive.kept_files
     with tarfile.open(fetched) as tar:
         for member in tar:
-            name = wanted.get(member.name)
-            stream = tar.extractfile(member) if name is not None and member.isfile() else None
-            if name is not None and stream is not None:
-                (folder / name).write_bytes(stream.read())
-    for name, expected in archive.files.items():
+            stream = tar.extractfile(member) if member.name in kept and member.isfile() else None
+            if stream is not None:
+                (folder / kept[member.name][0]).write_bytes(stream.read())
+    for name, expected in kept.values():
         found = sha256_file(folder / name) if (folder / name).is_file() else "no such file"
         if found != expected:
             raise ToolchainError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,11 +41,18 @@ def prepare(
     zig = platform.zig
     triples = (zig.target, zig.installer_triple) if toolchain == "zig" else ()
     environment = build_environment(cache)
+    cancelled = threading.Event()
     with ThreadPoolExecutor(max_workers=1) as pool:
-        fetching = pool.submit(fetch, platform, cache=cache, offline=offline, events=events)
-        for triple in triples:
-            _compile_library(triple, environment, events)
-        return Prepared(downloads=fetching.result(), triples=triples)
+        fetching = pool.submit(
+            fetch, platform, cache=cache, offline=offline, events=events, cancelled=cancelled
+        )
+        try:
+            for triple in triples:
+                _compile_library(triple, environment, events)
+            return Prepared(downloads=fetching.result(), triples=triples)
+        except BaseException:
+            cancelled.set()
+            raise
 
 
 def _compile_library(triple: str, environment: Mapping[str, str], events: EventStream) -> None:

@@ -27,11 +27,15 @@ PROBE_TIMEOUT_S = 60.0
 _PROGRESS = re.compile(r"@progress (\d{1,12}) (\d{1,12})")
 # What user code prints is shown with -v; of it, this much is kept for an error message.
 _KEPT_OUTPUT_CHARS = 1 << 16
+# The worker runs in the user's interpreter, which may be older than ours.
+MIN_WORKER_PYTHON = (3, 10)
 # Packages whose versions decide what user code and exporters make.
 VERSIONED = ("torch", "onnx", "onnxscript", "numpy", "onnxruntime", "onnxsim", "safetensors")
 
+# The first line keeps modules of the current folder, such as a user's json.py, out of it.
 _PROBE = """
-import json, platform, sys
+import sys; del sys.path[0]
+import json, platform
 from importlib import metadata
 found = {"python": platform.python_version(), "executable": sys.executable}
 for name in sys.argv[1:]:
@@ -95,6 +99,12 @@ def interpreter_of(project: Project, events: EventStream) -> Interpreter:
         found = json.loads(done.output)
     except ValueError:
         raise failure(command, done, "gave no answer that can be read") from None
+    if tuple(map(int, found["python"].split(".")[:2])) < MIN_WORKER_PYTHON:
+        raise UsageError(
+            f"the interpreter '{named}' is Python {found['python']}; 3.10 or later is needed",
+            where=f"{project.file}, model.python",
+            hint="name an interpreter of a newer Python",
+        )
     return Interpreter(path=str(path), versions=dict(found))
 
 

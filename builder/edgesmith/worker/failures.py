@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import traceback
+from importlib import metadata
 from pathlib import Path
 
 _LONGEST_LINE = 300
+# What running and exporting a PyTorch model takes, as packages to install.
+_TORCH_PACKAGES = "torch onnx onnxscript numpy safetensors"
 
 
 class WorkerFailure(Exception):
@@ -30,6 +35,26 @@ def place_in_project(error: BaseException, project: Path) -> str | None:
         if path.is_relative_to(project) and "site-packages" not in path.parts:
             return f"{path.relative_to(project)}:{frame.lineno} in {frame.name}"
     return None
+
+
+def missing_package(error: ImportError, *, where: str) -> WorkerFailure:
+    """What to install when this interpreter lacks something that the worker itself imports."""
+    python = shlex.quote(sys.executable)
+    command = f"run: {python} -m pip install {_packages()}"
+    other = "name an interpreter that has it with [model] python"
+    found = f"{sys.executable} has no {error.name}" if error.name else f"{error}"
+    return WorkerFailure(
+        f"{found}, which the model needs", where=where, hint=f"{command}, or {other}"
+    )
+
+
+def _packages() -> str:
+    """edgesmith's own interpreter takes the extra, any other one the packages."""
+    try:
+        metadata.version("edgesmith")
+    except metadata.PackageNotFoundError:
+        return _TORCH_PACKAGES
+    return "'edgesmith[torch]'"
 
 
 def describe(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .failures import WorkerFailure
+from .failures import WorkerFailure, missing_package
 from .source import load_callable
 
 
@@ -17,12 +17,7 @@ def load_module(source: str) -> Any:
     try:
         import torch
     except ImportError as error:
-        raise WorkerFailure(
-            "this interpreter has no torch",
-            where=f"model.source = {source!r}",
-            hint="pip install 'edgesmith[torch]', or name an interpreter that has it with"
-            " [model] python",
-        ) from error
+        raise missing_package(error, where=f"model.source = {source!r}") from error
     module = load_callable(source, key="model.source")()
     if not isinstance(module, torch.nn.Module):
         raise WorkerFailure(

@@ -7,11 +7,18 @@ import json
 import os
 import platform
 import resource
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from .failures import WorkerFailure, describe, is_out_of_memory, place_in_project
+from .failures import (
+    WorkerFailure,
+    describe,
+    is_out_of_memory,
+    missing_package,
+    place_in_project,
+)
 from .tracking import ReadTracker
 
 # Operation -> module beside this file with a function run(request) -> JSON-able result.
@@ -31,10 +38,14 @@ def main(request_path: str, response_path: str) -> int:
     sys.path.insert(0, str(project))
     ignore = tuple(Path(path) for path in request["ignore"])
     tracker = ReadTracker(project=project, ignore=ignore)
-    operation = importlib.import_module(f".{OPERATIONS[request['operation']]}", package=__package__)
-    tracker.install()
-    _bound_memory(request["max_memory_bytes"])
-    response = _run(operation, request, project)
+    try:
+        operation = _operation(request)
+    except WorkerFailure as failure:
+        response = _failure(failure.what, failure.where, failure.hint)
+    else:
+        tracker.install()
+        _bound_memory(request["max_memory_bytes"])
+        response = _run(operation, request, project)
     response["dependencies"] = tracker.found()
     response["tools"] = _tools()
     Path(response_path).write_text(json.dumps(response, allow_nan=False))
@@ -42,11 +53,26 @@ def main(request_path: str, response_path: str) -> int:
     return 0
 
 
+def _operation(request: dict[str, Any]) -> Any:
+    try:
+        name = OPERATIONS[request["operation"]]
+        return importlib.import_module(f".{name}", package=__package__)
+    except ImportError as error:
+        raise missing_package(error, where=request["where"]) from error
+
+
 def _run(operation: Any, request: dict[str, Any], project: Path) -> dict[str, Any]:
     try:
         return {"result": operation.run(request), "failure": None}
     except WorkerFailure as failure:
         return _failure(failure.what, failure.where, failure.hint)
+    except ModuleNotFoundError as error:
+        return _failure(
+            describe(error),
+            place_in_project(error, project) or request["where"],
+            f"install the package that has it: {shlex.quote(sys.executable)} -m pip install ...,"
+            " or name an interpreter that has it with [model] python",
+        )
     # Ctrl-C is for the parent, which ends this process: what arrives here was raised by user code.
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         place = place_in_project(error, project)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .failures import WorkerFailure, describe, place_in_project
+from .failures import WorkerFailure, describe, missing_package, place_in_project
 from .modules import call, check_input_count, load_module, random_inputs
 from .tensors import SamplesWriter
 
@@ -99,11 +99,7 @@ def _export(
         with _quiet(), torch.no_grad():
             torch.onnx.export(module, example, str(path), **options)
     except ImportError as error:
-        raise WorkerFailure(
-            f"the exporter needs a package that is missing: {error}",
-            where=f"model.exporter = {request['exporter']!r}",
-            hint="pip install 'edgesmith[torch]' (onnx and onnxscript) into that interpreter",
-        ) from error
+        raise missing_package(error, where=f"model.exporter = {request['exporter']!r}") from error
     except Exception as error:
         return describe(error)
     return "" if path.is_file() else "the exporter wrote no file"
