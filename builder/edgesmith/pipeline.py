@@ -5,15 +5,15 @@ from __future__ import annotations
 import fcntl
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from edgesmith.data.stage import Reference, reference_stage, samples_stage
 from edgesmith.errors import UsageError
-from edgesmith.events import StageFinished
+from edgesmith.events import EventStream, StageFinished
 from edgesmith.export.stage import export_stage, require_source
 from edgesmith.files import host_file_errors
 from edgesmith.model.user_code import Interpreter, interpreter_of
@@ -123,6 +123,26 @@ class Pipeline:
                 self.context,
             )
         )
+
+    def require_downloads(self, targets: Iterable[str]) -> None:
+        """Offline, nothing is begun that lacks a download in the end; raises ToolchainError."""
+        if not self.context.offline or self.dry_run:
+            return
+        from edgesmith.compile.downloads import require_downloads
+
+        project, cache = self.project, self.context.cache.root
+        wanted = {name: project.target(name).platform for name in targets}
+        needed = {name: platform for name, platform in wanted.items() if not self._is_made(name)}
+        require_downloads(needed, cache=cache)
+
+    def _is_made(self, target: str) -> bool:
+        """Whether the target's generated project will be served without being made."""
+        quiet = replace(self.context, events=EventStream())
+        try:
+            Pipeline(project=self.project, context=quiet, dry_run=True).generated(target)
+        except WouldRun:
+            return False
+        return True
 
     def bundle(self, target: str) -> StageResult[Bundle]:
         from edgesmith.build_stages import bundle_stage

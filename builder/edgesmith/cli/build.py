@@ -24,7 +24,9 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
     def work(pipeline: Any) -> tuple[dict[str, Any], str]:
         from edgesmith.values import to_record
 
-        done = [pipeline.bundle(t) for t in pipeline.project.target_names(arguments.target)]
+        targets = pipeline.project.target_names(arguments.target)
+        pipeline.require_downloads(targets)
+        done = [pipeline.bundle(target) for target in targets]
         records = [{"folder": str(one.folder), **to_record(one.value)} for one in done]
         return {"bundles": records}, "\n".join(describe(one) for one in done)
 

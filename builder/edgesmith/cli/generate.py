@@ -21,7 +21,9 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
     def work(pipeline: Any) -> tuple[dict[str, Any], str]:
         from edgesmith.values import to_record
 
-        done = [pipeline.generated(t) for t in pipeline.project.target_names(arguments.target)]
+        targets = pipeline.project.target_names(arguments.target)
+        pipeline.require_downloads(targets)
+        done = [pipeline.generated(target) for target in targets]
         records = [{"folder": str(one.folder), **to_record(one.value)} for one in done]
         lines = [f"{one.folder}\n  its README.md tells how to build it by hand" for one in done]
         return {"projects": records}, "\n".join(lines)
