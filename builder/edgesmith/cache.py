@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgesmith.files import MARKER, copy_file, host_file_errors, write_atomic
+from edgesmith.files import MARKER, copy_file, home_folder, host_file_errors, write_atomic
 from edgesmith.hashing import sha256_file, sha256_json
 
 MAX_DEPENDENCY_SETS = 16
@@ -25,11 +25,14 @@ _NOT_LISTED = frozenset({"__pycache__", "build", "reports"})
 
 
 def cache_root(environment: Mapping[str, str] = os.environ) -> Path:
-    """EDGESMITH_CACHE, else `edgesmith` below XDG_CACHE_HOME, else below ~/.cache."""
+    """EDGESMITH_CACHE, else `edgesmith` below XDG_CACHE_HOME, else below ~/.cache.
+
+    Raises HostFileError when none of them is there to name one.
+    """
     if environment.get("EDGESMITH_CACHE"):
         return Path(environment["EDGESMITH_CACHE"]).expanduser().absolute()
     base = environment.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "edgesmith"
+    return (Path(base) if base else home_folder() / ".cache") / "edgesmith"
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +34,18 @@ def host_file_errors(path: Path) -> Iterator[None]:
             f"cannot write: {os.strerror(number) if number else error}",
             where=str(error.filename or path),
             hint=_HINTS.get(number, "check that the path exists and is writable, then run again"),
+        ) from error
+
+
+def home_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """The user's home folder; raises HostFileError when there is none."""
+    try:
+        return Path(environment["HOME"]) if environment.get("HOME") else Path.home()
+    except RuntimeError as error:
+        raise HostFileError(
+            "your user has no home folder",
+            where="HOME",
+            hint="set HOME, or EDGESMITH_CACHE and XDG_DATA_HOME, to folders that you may write",
         ) from error
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from edgesmith.cli.session import Outcome, Session
-from edgesmith.cli.targets import add_target_option
-from edgesmith.errors import ToolchainError, UsageError
+from edgesmith.cli.targets import add_device_option, add_target_option
+from edgesmith.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgesmith.doctor import Check
+    from collections.abc import Iterator
+
+    from edgesmith.doctor.check import Check
+
+NOT_FOR = "not for: musl systems, ARMv6, microcontrollers, Android, macOS and Windows devices"
 
 EXAMPLES = (
     "edgesmith doctor",
@@ -21,30 +26,38 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_option(parser)
-    parser.add_argument(
-        "--device", action="append", default=[], metavar="DEVICE", help="device (may repeat)"
-    )
+    add_device_option(parser)
 
 
 def run(arguments: argparse.Namespace, session: Session) -> Outcome:
     """Looks at host, project, targets and devices; fails when something needed is missing."""
-    from edgesmith import doctor
+    from edgesmith.doctor.host import check_host
 
-    checks = list(doctor.check_host())
-    checks += _project_checks(arguments, session)
-    missing = [c for c in checks if not c.passed and c.needed]
-    lines = [doctor.NOT_FOR, *(_line(check) for check in checks)]
-    lines.append(f"{len(missing)} missing" if missing else "Nothing is missing.")
+    checks = list(check_host())
+    if all(check.passed for check in checks if check.name.startswith("package")):
+        checks += _project_checks(arguments, session)
+    else:
+        session.events.info("a project is looked at when edgesmith's packages are there")
+    missing = [check for check in checks if not check.passed and check.needed]
+    summary = "Nothing that is needed is missing."
+    if missing:
+        summary = "missing: " + ", ".join(f"{check.name} ({check.part})" for check in missing)
     return Outcome(
-        data={"checks": [asdict(c) for c in checks], "missing": len(missing)},
-        text="\n".join(lines),
-        exit_code=ToolchainError.exit_code if missing else 0,
+        data={
+            "not_for": NOT_FOR,
+            "checks": [asdict(check) for check in checks],
+            "missing": len(missing),
+        },
+        text="\n".join([NOT_FOR, *_lines(checks), summary]),
+        exit_code=min((check.exit_code for check in missing), default=0),
     )
 
 
 def _project_checks(arguments: argparse.Namespace, session: Session) -> list[Check]:
     """Without any project only the host is looked at; a wrong one is an error."""
-    from edgesmith import doctor
+    from edgesmith.doctor.device import check_device
+    from edgesmith.doctor.project import check_project
+    from edgesmith.doctor.target import check_target
     from edgesmith.project.load import find_project_file
 
     asked = bool(session.project_option or arguments.target or arguments.device)
@@ -56,16 +69,22 @@ def _project_checks(arguments: argparse.Namespace, session: Session) -> list[Che
         session.events.info("no project here: only this machine is looked at")
         return []
     project = session.project()
-    checks = list(doctor.check_project(project, session.events))
+    devices = []
+    if project.settings.devices:
+        devices = [project.device(name) for name in project.device_names(arguments.device)]
+    checks = list(check_project(project, session.events))
     for name in project.target_names(arguments.target):
-        checks += doctor.check_target(project.target(name))
-    names = project.device_names(arguments.device) if project.settings.devices else ()
-    for name in names:
-        checks += doctor.check_device(project.device(name))
+        checks += check_target(project.target(name), offline=session.offline)
+    for device in devices:
+        checks += check_device(device, project.target(device.target), session.events)
     return checks
 
 
-def _line(check: Check) -> str:
-    mark = "ok     " if check.passed else "MISSING"
-    line = f"{mark} {check.name}: {check.found}"
-    return line if check.passed else f"{line}\n        fix: {check.remedy}"
+def _lines(checks: list[Check]) -> Iterator[str]:
+    for part, group in groupby(checks, key=lambda check: check.part):
+        yield part
+        for check in group:
+            mark = "ok" if check.passed else "MISSING" if check.needed else "absent"
+            yield f"  {mark:<8} {check.name}: {check.found}"
+            if not check.passed:
+                yield f"{'':<11}fix: {check.remedy}"

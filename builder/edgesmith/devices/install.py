@@ -24,7 +24,7 @@ _SPACE_FACTOR = 2
 _SPACE_MARGIN_BYTES = 8 * 1024 * 1024
 
 # What `uname -m` says, for each machine that an ELF header can name.
-_MACHINES = {
+MACHINES = {
     "EM_X86_64": ("x86_64", "amd64"),
     "EM_AARCH64": ("aarch64", "arm64"),
     "EM_ARM": ("armv7l", "armv8l"),
@@ -137,15 +137,15 @@ def require_machine(requires: Mapping[str, Any], machine: str, device: str) -> N
     """Raises DeviceError when the bundle's programs are for another architecture."""
     elf = requires.get("elf")
     wanted = str(elf.get("machine", "") if isinstance(elf, Mapping) else "")
-    if wanted not in _MACHINES:
+    if wanted not in MACHINES:
         raise IntegrityError(
             f"the manifest asks for a machine that edgesmith does not know: {wanted!r}",
             where=MANIFEST,
             hint="build the bundle anew with this version of edgesmith",
         )
-    if machine not in _MACHINES[wanted]:
+    if machine not in MACHINES[wanted]:
         raise DeviceError(
-            f"the bundle is for {_MACHINES[wanted][0]}, but device '{device}' is {machine!r}",
+            f"the bundle is for {MACHINES[wanted][0]}, but device '{device}' is {machine!r}",
             where=f"devices.{device}.target",
             hint="give the device a target of its own platform, build that and flash again",
         )

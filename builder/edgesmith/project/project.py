@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from edgesmith.errors import UsageError
+from edgesmith.files import home_folder
 from edgesmith.platforms import Platform, load_platforms
 from edgesmith.project.mistakes import suggestion
 from edgesmith.project.settings import (
@@ -152,6 +153,7 @@ def _device_root(name: str, settings: DeviceSettings) -> Path:
 
         base = os.environ.get("XDG_DATA_HOME")
         # The XDG specification has relative paths ignored.
-        data = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "share"
+        absolute = base and Path(base).is_absolute()
+        data = Path(str(base)) if absolute else home_folder() / ".local" / "share"
         return data / "edgesmith" / "devices" / name
-    return Path.home() / settings.root
+    return home_folder() / settings.root

@@ -70,7 +70,7 @@ def _run(operation: Any, request: dict[str, Any], project: Path) -> dict[str, An
         return _failure(
             describe(error),
             place_in_project(error, project) or request["where"],
-            f"install the package that has it: {shlex.quote(sys.executable)} -m pip install ...,"
+            f"correct the import, or run: {shlex.quote(sys.executable)} -m pip install PACKAGE,"
             " or name an interpreter that has it with [model] python",
         )
     # Ctrl-C is for the parent, which ends this process: what arrives here was raised by user code.

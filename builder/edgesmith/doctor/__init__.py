@@ -1,0 +1,1 @@
+"""Looks for what the job needs, and says how to get what is missing."""
