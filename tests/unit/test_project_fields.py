@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_bad_input
+from bad_cases import CASES
 
 from edgesmith.errors import UsageError
 from edgesmith.project.load import load_project
@@ -28,7 +28,7 @@ NAMES = {
     "preprocess": "image",
     "sizes": "batch",
 }
-# Fields of text whose value no schema can judge: the case of test_bad_input.py that spoils each.
+# Fields of text whose value no schema can judge: the case of bad_cases.py that spoils each.
 FREE_TEXT = {
     "model.source": "unsupported source",
     "model.python": "missing interpreter",
@@ -192,7 +192,7 @@ def test_every_field_has_a_case_or_a_reason() -> None:
     tables = {key for key, kinds in FIELDS.items() if kinds[0].get("type") in ("object", "array")}
     assert set(FIELDS) - judged - tables <= {*FREE_TEXT, *WRONG_TEXT, *NEVER_WRONG}
     assert {*FREE_TEXT, *WRONG_TEXT, *NEVER_WRONG} <= set(FIELDS)
-    assert set(FREE_TEXT.values()) <= {case.name for case in test_bad_input.CASES}
+    assert set(FREE_TEXT.values()) <= {case.name for case in CASES}
 
 
 TABLES = ["", *(key for key, kinds in FIELDS.items() if "properties" in kinds[0])]
