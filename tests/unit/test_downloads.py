@@ -239,7 +239,7 @@ def test_the_headers_of_the_wheel_are_taken_first(
     tmp_path: Path, index: Index, packaged: Path
 ) -> None:
     assert _fetch(tmp_path).headers == packaged
-    assert sorted(index.asked) == ["json", "ort", "sodium"]
+    assert set(index.asked) == set(index.served) - {"headers"}
 
 
 def test_changed_headers_of_the_wheel_are_refused(
@@ -266,7 +266,8 @@ def test_a_licence_is_kept_beside_the_headers(
 def test_what_targets_lack_is_told_at_once_with_the_command(tmp_path: Path, index: Index) -> None:
     with pytest.raises(ToolchainError) as caught:
         downloads.require_downloads({"host": PLATFORM, "a pi": PLATFORM}, cache=tmp_path)
-    assert caught.value.what == "not downloaded yet: ort 1.0, headers 1.0, json 1.0, sodium 1.0"
+    titles = caught.value.what.removeprefix("not downloaded yet: ").split(", ")
+    assert sorted(titles) == sorted(f"{name} 1.0" for name in index.served)
     assert caught.value.hint.endswith("run: edgesmith fetch --target host --target 'a pi'")
     _fetch(tmp_path)
     downloads.require_downloads({"host": PLATFORM}, cache=tmp_path)
@@ -286,4 +287,4 @@ def test_a_download_that_fails_ends_the_others(
     monkeypatch.setattr(clients, "download", download)
     with pytest.raises(ToolchainError, match="no network"):
         _fetch(tmp_path)
-    assert ended == [True, True, True]
+    assert ended == [True] * (len(index.served) - 1)
