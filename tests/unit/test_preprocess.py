@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,16 @@ def test_mistakes_in_the_project_file(
     with pytest.raises(UsageError) as caught:
         load_project(project_file, {})
     assert message in str(caught.value)
+
+
+def test_the_example_in_the_docs_is_right(project_file: Path, project_text: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pipeline.md").read_text()
+    (table,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    colour = project_text.replace('["batch", 1, 8, 8]', '["batch", 3, 8, 8]')
+    project_file.write_text(f"{colour}\n{table}")
+    info = TensorInfo(name="image", dtype="float32", dims=("batch", 3, 8, 8))
+    steps = preprocess_of(load_project(project_file, {}), [info])["image"]
+    assert steps == IMAGENET
 
 
 def quantized(path: Path, steps: Preprocess) -> onnx.ModelProto:
