@@ -152,28 +152,28 @@ def records(folder: Path) -> list[Path]:
     return list(folder.rglob("record.json"))
 
 
-@pytest.mark.parametrize(
-    ("number", "method"), [(signal.SIGINT, "entropy"), (signal.SIGTERM, "percentile")]
-)
+# Settings that no other test uses: what was made once comes from the cache.
+@pytest.mark.parametrize(("number", "samples"), [(signal.SIGINT, 196), (signal.SIGTERM, 195)])
 def test_an_interrupt_in_the_middle_of_quantization(
-    digits: Edgesmith, number: signal.Signals, method: str
+    digits: Edgesmith, number: signal.Signals, samples: int
 ) -> None:
-    setting('calibration = "auto"', f'calibration = "{method}"')(digits.folder)
+    setting('calibration = "auto"', 'calibration = "entropy"')(digits.folder)
+    setting("calibration_samples = 200", f"calibration_samples = {samples}")(digits.folder)
     record = digits.folder / "build/digits/host/quantize/record.json"
     before = record.read_bytes()
     interrupt(digits, number, "quantize", "quantize [host] ...")
     assert record.read_bytes() == before
-    assert method in digits.ok("quantize").out
+    assert "entropy" in digits.ok("quantize").out
 
 
 def test_an_interrupt_in_the_middle_of_compiling(digits: Edgesmith) -> None:
-    setting('version = "1.0.0"', 'version = "1.0.1"')(digits.folder)
+    setting('version = "1.0.0"', 'version = "7.7.7"')(digits.folder)
     manifest = digits.folder / "build/digits/host/bundle/manifest.json"
     before = manifest.read_bytes()
     interrupt(digits, signal.SIGTERM, "compile", "compile [host] ...")
     assert manifest.read_bytes() == before
     digits.ok("compile")
-    assert json.loads(manifest.read_text())["model"]["version"] == "1.0.1"
+    assert json.loads(manifest.read_text())["model"]["version"] == "7.7.7"
 
 
 def test_an_interrupt_in_the_middle_of_measuring(digits: Edgesmith) -> None:
