@@ -18,7 +18,7 @@ _LEAST_BYTES = 1 << 30
 def available_bytes() -> int | None:
     """Memory that is free or can be freed, within the container's limit; None if unknown."""
     found = []
-    with contextlib.suppress(OSError, ValueError, IndexError):
+    with contextlib.suppress(OSError, ValueError, LookupError):
         fields = dict(line.split(":") for line in _MEMINFO.read_text().splitlines())
         found.append(int(fields["MemAvailable"].split()[0]) * 1024)
     for path in _CGROUP_LIMITS:
