@@ -148,7 +148,7 @@ class Cache:
 
     def _store_blob(self, source: Path, sha256: str) -> None:
         blob = self._blob(sha256)
-        if blob.is_file() and blob.stat().st_size == source.stat().st_size:
+        if blob.is_file() and sha256_file(blob) == sha256:
             return
         blob.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".blob-", dir=blob.parent)

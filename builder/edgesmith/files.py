@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,19 @@ _HINTS = {
     errno.EACCES: "give your user write permission there, or move the project",
     errno.EPERM: "give your user write permission there, or move the project",
 }
+
+
+# How tools, and Python in other processes, say that a disk or a quota is full.
+_FULL = re.compile(r"No space left on device|NoSpaceLeft|\bENOSPC\b|Disk quota exceeded")
+
+
+def full_disk(text: str, *, where: str) -> HostFileError | None:
+    """The error of a full disk when that is what a tool's output tells."""
+    if not _FULL.search(text):
+        return None
+    return HostFileError(
+        f"no space left on the disk\n{text}", where=where, hint=_HINTS[errno.ENOSPC]
+    )
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from edgesmith.errors import EdgesmithError, ToolchainError
+from edgesmith.errors import EdgesmithError, ModelError, ToolchainError
 from edgesmith.events import EventStream
+from edgesmith.files import full_disk
 from edgesmith.report.plain import clean
 
 TAIL_LINES = 25
@@ -24,6 +25,8 @@ _KILL_GRACE_S = 5.0
 # A line without an end is handed on in pieces of this length.
 _LONGEST_LINE = 1 << 16
 _CANCEL_POLL_S = 0.1
+# Errors of commands that write to the host's disks; a device's full disk is the device's error.
+_ON_THIS_HOST = (ToolchainError, ModelError)
 
 
 class Cancelled(Exception):
@@ -264,6 +267,6 @@ def failure(
     text = done.stderr if command.separate_stderr and done.stderr.strip() else done.output
     tail = "\n".join("    | " + clean(line) for line in text.rstrip().splitlines()[-TAIL_LINES:])
     what = f"{command.purpose} {finding}" + (f"\n{tail}" if tail else "")
-    return command.error(
-        what, where=command.where or shlex.join(done.argv), hint=hint or command.hint
-    )
+    where = command.where or shlex.join(done.argv)
+    full = full_disk(what, where=where) if command.error in _ON_THIS_HOST else None
+    return full or command.error(what, where=where, hint=hint or command.hint)

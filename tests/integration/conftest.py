@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -124,13 +125,21 @@ def edit_project(project: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-@pytest.fixture(scope="session")
+NO_NETWORK = ("unshare", "--map-root-user", "--net")
+
+
+@functools.cache
+def network_can_be_cut() -> bool:
+    """Whether the kernel lets us make a network namespace, which has no interface."""
+    return subprocess.run([*NO_NETWORK, "true"], capture_output=True).returncode == 0
+
+
+@pytest.fixture
 def no_network() -> tuple[str, ...]:
-    """The launcher of a process that has no network interface."""
-    launcher = ("unshare", "--map-root-user", "--net")
-    if subprocess.run([*launcher, "true"], capture_output=True).returncode != 0:
+    """The launcher of a process that has no network."""
+    if not network_can_be_cut():
         pytest.skip("the kernel refuses a network namespace")
-    return launcher
+    return NO_NETWORK
 
 
 @pytest.fixture(scope="session")
@@ -138,13 +147,32 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_cache(tmp_path_factory.mktemp("session"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class FirstBuild:
+    """The build of an empty cache: what `fetch` left there, how it was run, what it told."""
+
+    edgesmith: Edgesmith
+    fetched: frozenset[str]
+    launcher: tuple[str, ...]
+    result: Any
+
+
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Edgesmith:
+def first_build(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> FirstBuild:
+    """After a fetch, and without a network where it can be cut: test_offline.py looks at it."""
+    edgesmith = Edgesmith(folder=copy_digits(tmp_path_factory.mktemp("built")), cache=session_cache)
+    edgesmith.ok("fetch")
+    fetched = frozenset(path.name for path in session_cache.iterdir())
+    launcher = NO_NETWORK if network_can_be_cut() else ()
+    alone = Edgesmith(folder=edgesmith.folder, cache=session_cache, launcher=launcher)
+    result = alone.ok("build", "--offline", "--format", "json").json()
+    return FirstBuild(edgesmith=edgesmith, fetched=fetched, launcher=launcher, result=result)
+
+
+@pytest.fixture(scope="session")
+def built(first_build: FirstBuild) -> Edgesmith:
     """The digits example, built once; tests must not change it."""
-    project = copy_digits(tmp_path_factory.mktemp("built"))
-    edgesmith = Edgesmith(folder=project, cache=session_cache)
-    edgesmith.ok("build")
-    return edgesmith
+    return first_build.edgesmith
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,12 @@ from conftest import ROOT, Edgesmith, copy_digits, edit_project
 GCC_TARGET = '\n[targets.native]\nplatform = "linux-x86_64"\ntoolchain = "gcc"\n'
 
 
-def bare(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def bare(
+    folder: Path, *words: str, python: tuple[str, ...] = (sys.executable,), **environment: str
+) -> subprocess.CompletedProcess[str]:
     """doctor with nothing in its environment but what `environment` gives."""
     env = {"PATH": str(folder / "no-programs"), "PYTHONPATH": str(ROOT / "builder"), **environment}
-    argv = [sys.executable, "-m", "edgesmith", "doctor", *words]
+    argv = [*python, "-m", "edgesmith", "doctor", *words]
     done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     return done
@@ -53,6 +55,18 @@ def test_a_bare_machine(project: Path, tmp_path: Path) -> None:
         assert check["part"] in lines
         assert any(line.endswith(f" {check['name']}: {check['found']}") for line in lines)
         assert check["passed"] or f"fix: {check['remedy']}" in done.stdout
+
+
+def test_a_python_without_any_package(project: Path, tmp_path: Path) -> None:
+    """doctor itself needs none of what it looks for."""
+    done = bare(project, python=(sys.executable, "-S"), EDGESMITH_CACHE=str(tmp_path))
+    assert done.returncode == 5
+    for name in ("numpy", "onnxruntime", "pydantic", "ziglang"):
+        assert f"MISSING  package {name}: not installed" in done.stdout
+        assert f"package {name} (this machine)" in done.stdout.splitlines()[-1]
+    assert f"fix: run: {sys.executable} -m pip install edgesmith" in done.stdout
+    assert f"fix: run: {sys.executable} -m ensurepip" in done.stdout
+    assert "a project is looked at when edgesmith's packages are there" in done.stderr
 
 
 def test_npm_is_named_only_where_its_headers_are_missing(built: Edgesmith) -> None:

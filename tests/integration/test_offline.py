@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from conftest import SHARED, Edgesmith, copy_digits, edit_project, make_cache
+from conftest import SHARED, Edgesmith, FirstBuild, copy_digits, edit_project
 
 from edgesmith.compile.archives import archives_for
 from edgesmith.platforms import load_platforms
@@ -19,17 +19,17 @@ ARCHIVES = archives_for(load_platforms()["linux-x86_64"]).all()
 
 
 def test_after_a_fetch_a_build_needs_no_network(
-    tmp_path: Path, built: Edgesmith, no_network: tuple[str, ...]
+    first_build: FirstBuild, no_network: tuple[str, ...]
 ) -> None:
-    """From cold build folders, a cold cache and a cold Conan home to the bundle of the others."""
-    cache, project = make_cache(tmp_path), copy_digits(tmp_path)
-    Edgesmith(folder=project, cache=cache).ok("fetch")
-    assert {path.name for path in cache.iterdir()} == set(SHARED)
-    alone = Edgesmith(folder=project, cache=cache, launcher=no_network)
-    done = alone.ok("build", "--offline", "--format", "json").json()
-    assert {stage["status"] for stage in done["stages"]} == {"ran"}
-    online = built.ok("build", "--format", "json").json()
-    assert done["bundles"][0]["id"] == online["bundles"][0]["id"]
+    """From cold build folders, an empty cache and an empty Conan home to a bundle.
+
+    The fixture made it, so that all other tests stand on what it left; test_shared_cache.py
+    compares its bundle with those of builds that have a network.
+    """
+    assert no_network == first_build.launcher
+    assert first_build.fetched == set(SHARED)
+    assert {stage["status"] for stage in first_build.result["stages"]} == {"ran"}
+    assert first_build.result["bundles"][0]["id"]
 
 
 def test_offline_without_a_fetch_names_all_that_is_missing(tmp_path: Path) -> None:

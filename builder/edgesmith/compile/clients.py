@@ -11,9 +11,11 @@ import threading
 from pathlib import Path
 
 from edgesmith.compile.archives import Archive
-from edgesmith.errors import ToolchainError
+from edgesmith.errors import EdgesmithError, ToolchainError
 from edgesmith.events import EventStream
+from edgesmith.files import full_disk
 from edgesmith.process import Command, Completed, run
+from edgesmith.report.plain import clean
 
 _TIMEOUT_S = 1800.0
 _NETWORK_SIGNS = re.compile(
@@ -66,7 +68,7 @@ def download(
     done = run(command, events=events, cancelled=cancelled)
     found = folder / "out" / archive.file
     if done.returncode != 0 or not found.is_file():
-        raise _explain(archive, done)
+        raise _explain(archive, done, folder)
     return found
 
 
@@ -142,12 +144,15 @@ def _command(archive: Archive, argv: list[str | Path], env: dict[str, str]) -> C
     )
 
 
-def _explain(archive: Archive, done: Completed) -> ToolchainError:
+def _explain(archive: Archive, done: Completed, folder: Path) -> EdgesmithError:
     hashes = _HASHES.search(done.output)
     if hashes:
         return wrong_hash(archive, expected=hashes[1], found=hashes[2])
     client = "npm" if archive.channel == "npm" else "pip"
-    tail = "\n".join("    | " + line for line in done.output.rstrip().splitlines()[-8:])
+    tail = "\n".join("    | " + clean(line) for line in done.output.rstrip().splitlines()[-8:])
+    full = full_disk(tail, where=str(folder.parent))
+    if full:
+        return full
     if _NETWORK_SIGNS.search(done.output):
         finding, hint = "no network", "connect to a network, or set the proxy, and run again"
     else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from edgesmith.cache import Dependency
 from edgesmith.errors import ModelError
+from edgesmith.files import full_disk
 from edgesmith.model import numeric, onnx_file
 from edgesmith.model.user_code import Interpreter, call_worker
 from edgesmith.project.project import Project
@@ -63,10 +64,11 @@ def export_torch(
                 shutil.copyfile(scratch / MODEL_FILE, folder / MODEL_FILE)
                 return _made(candidates, folder)
         context.events.info(f"export: {exporter} was not taken: {candidate.reason}")
-    raise ModelError(
-        "no exporter gives a model that agrees with PyTorch\n"
-        + "\n".join(f"    {c.exporter}: {c.reason}" for c in candidates),
-        where=f"model.source = {project.settings.model.source!r}",
+    where = f"model.source = {project.settings.model.source!r}"
+    reasons = "\n".join(f"    {c.exporter}: {c.reason}" for c in candidates)
+    raise full_disk(reasons, where=where) or ModelError(
+        f"no exporter gives a model that agrees with PyTorch\n{reasons}",
+        where=where,
         hint="change the part of forward() named above, or declare the sizes that really occur",
     )
 

@@ -17,6 +17,7 @@ from typing import Any
 from edgesmith.cache import Dependency, observe
 from edgesmith.errors import ModelError, UsageError
 from edgesmith.events import EventStream, Progress
+from edgesmith.files import full_disk
 from edgesmith.model.memory import available_bytes
 from edgesmith.process import Command, Listeners, describe_end, failure, run
 from edgesmith.project.project import Project
@@ -135,7 +136,8 @@ def call_worker(
         response = json.loads(answered.read_text())
     failed = response["failure"]
     if failed is not None:
-        raise ModelError(failed["what"], where=failed["where"], hint=failed["hint"])
+        full = full_disk(failed["what"], where=failed["where"])
+        raise full or ModelError(failed["what"], where=failed["where"], hint=failed["hint"])
     read = [(Path(path), kind) for path, kind in response["dependencies"]]
     return WorkerResult(
         result=response["result"],

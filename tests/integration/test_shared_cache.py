@@ -1,0 +1,128 @@
+"""One cache for several builds, damaged by a disk, or without a home to lie in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import SHARED, Edgesmith, copy_digits, edit_project, make_cache, stages_that_ran
+
+NO_PASSWD = ("unshare", "--map-root-user", "--mount", "sh", "-c",
+             'mount --bind /dev/null /etc/passwd && exec env -u HOME "$@"', "sh")  # fmt: skip
+
+
+def bundle_id(edgesmith: Edgesmith) -> str:
+    return str(edgesmith.ok("build", "--format", "json").json()["bundles"][0]["id"])
+
+
+def test_two_builds_at_once_are_both_right(tmp_path: Path, built: Edgesmith) -> None:
+    """Each makes all stages at the same time as the other; the Conan home is that of `built`.
+
+    `built` was made without a network: with one it is the same bundle.
+    """
+    cache = make_cache(tmp_path)
+    for name in ("conan", "conan.lock"):
+        (cache / name).symlink_to(built.cache / name)
+    projects = [tmp_path / name for name in ("one", "two")]
+    for project in projects:
+        project.mkdir()
+    builds = [Edgesmith(folder=copy_digits(project), cache=cache) for project in projects]
+    running = [build.start("build", "--format", "json") for build in builds]
+    for process in running:
+        out, err = process.communicate(timeout=500)
+        assert process.returncode == 0, err
+        assert json.loads(out)["bundles"][0]["id"] == bundle_id(built)
+    third = Edgesmith(folder=copy_digits(tmp_path), cache=cache)
+    result = third.ok("build", "--format", "json")
+    assert stages_that_ran(result) == set()
+    assert result.json()["bundles"][0]["id"] == bundle_id(built)
+
+
+@pytest.fixture
+def own_cache(digits: Edgesmith, tmp_path: Path) -> Edgesmith:
+    """The built project, with a copy of the cache that a test may damage."""
+    cache = tmp_path / "own-cache"
+    cache.mkdir()
+    for path in digits.cache.iterdir():
+        if path.name in (*SHARED, "conan", "conan.lock"):
+            (cache / path.name).symlink_to(path)
+        else:
+            shutil.copytree(path, cache / path.name)
+    return Edgesmith(folder=digits.folder, cache=cache)
+
+
+def flip_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [flip_a_byte, truncate])
+def test_a_damaged_cache_entry_is_told_and_made_anew(own_cache: Edgesmith, damage: object) -> None:
+    """All files of the samples' and the generated project's entries are damaged at once."""
+    assert callable(damage)
+    before = bundle_id(own_cache)
+    folder = own_cache.folder / "build" / "digits"
+    hurt = {"calibration": folder / "calibration", "generate": folder / "host" / "project"}
+    for path in hurt.values():
+        key = json.loads((path / ".edgesmith.json").read_text())["key"]
+        entry = own_cache.cache / "stages" / key[:2] / f"{key}.json"
+        for file in json.loads(entry.read_text())["files"]:
+            blob = own_cache.cache / "blobs" / file["sha256"][:2] / file["sha256"]
+            if blob.stat().st_size > 0:
+                damage(blob)
+    own_cache.ok("clean")
+    result = own_cache.ok("build", "--format", "json")
+    for stage in hurt:
+        assert f"the cache entry of {stage} is damaged: made anew" in result.err
+    assert stages_that_ran(result) == set(hurt)
+    assert result.json()["bundles"][0]["id"] == before
+    own_cache.ok("clean")
+    assert stages_that_ran(own_cache.ok("build", "--format", "json")) == set()
+
+
+def test_a_damaged_list_of_files_is_no_entry(own_cache: Edgesmith) -> None:
+    for place in ("stages", "deps"):
+        for path in (own_cache.cache / place).rglob("*.json"):
+            truncate(path)
+    own_cache.ok("clean")
+    assert stages_that_ran(own_cache.ok("export", "--format", "json")) == {"export"}
+
+
+def require_mounts() -> None:
+    if subprocess.run([*NO_PASSWD, "true"], capture_output=True).returncode != 0:
+        pytest.skip("the kernel refuses a mount namespace")
+
+
+def test_a_user_without_a_home(digits: Edgesmith) -> None:
+    """Neither HOME nor an entry in the passwd file: folders can be named, or it is said."""
+    require_mounts()
+    edit_project(digits.folder, 'version = "1.0.0"', 'version = "1.0.1"')
+    alone = Edgesmith(folder=digits.folder, cache=digits.cache, launcher=NO_PASSWD)
+    alone.ok("build")
+    unset = ("sh", "-c", 'unset EDGESMITH_CACHE XDG_DATA_HOME XDG_CONFIG_HOME; exec "$@"', "sh")
+    lost = Edgesmith(folder=digits.folder, cache=digits.cache, launcher=(*NO_PASSWD, *unset))
+    for command in ("build", "devices", "run", "fetch"):
+        result = lost(command)
+        assert result.code == 10, result.err
+        assert "your user has no home folder" in result.err
+        assert "set HOME, or EDGESMITH_CACHE and XDG_DATA_HOME" in result.err
+
+
+def test_a_cache_that_can_not_be_made(digits: Edgesmith, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    edgesmith = Edgesmith(
+        folder=digits.folder, cache=digits.cache, environment={"EDGESMITH_CACHE": f"{file}/cache"}
+    )
+    for command in ("build", "fetch"):
+        result = edgesmith(command)
+        assert result.code == 10, result.err
+        assert str(file) in result.err and "fix:" in result.err
