@@ -97,16 +97,17 @@ def interpreter_of(project: Project, events: EventStream) -> Interpreter:
     )
     done = run(command, events=events)
     try:
-        found = json.loads(done.output)
-    except ValueError:
+        found = dict(json.loads(done.output))
+        version = tuple(map(int, found["python"].split(".")[:2]))
+    except (ValueError, TypeError, KeyError):
         raise failure(command, done, "gave no answer that can be read") from None
-    if tuple(map(int, found["python"].split(".")[:2])) < MIN_WORKER_PYTHON:
+    if version < MIN_WORKER_PYTHON:
         raise UsageError(
             f"the interpreter '{named}' is Python {found['python']}; 3.10 or later is needed",
             where=f"{project.file}, model.python",
             hint="name an interpreter of a newer Python",
         )
-    return Interpreter(path=str(path), versions=dict(found))
+    return Interpreter(path=str(path), versions=found)
 
 
 def call_worker(
