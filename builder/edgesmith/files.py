@@ -30,10 +30,12 @@ _FULL = re.compile(r"No space left on device|NoSpaceLeft|\bENOSPC\b|Disk quota e
 
 def full_disk(text: str, *, where: str) -> HostFileError | None:
     """The error of a full disk when that is what a tool's output tells."""
-    if not _FULL.search(text):
+    found = next((line for line in text.splitlines() if _FULL.search(line)), None)
+    if found is None:
         return None
+    said = found.lstrip(" |")
     return HostFileError(
-        f"no space left on the disk\n{text}", where=where, hint=_HINTS[errno.ENOSPC]
+        f"no space left on the disk: {said}", where=where, hint=_HINTS[errno.ENOSPC]
     )
 
 
@@ -61,6 +63,17 @@ def home_folder(environment: Mapping[str, str] = os.environ) -> Path:
             where="HOME",
             hint="set HOME, or EDGESMITH_CACHE and XDG_DATA_HOME, to folders that you may write",
         ) from error
+
+
+def require_writable(folder: Path) -> None:
+    """Makes `folder` and tries it, so that long work does not end at its last step.
+
+    Raises HostFileError.
+    """
+    with host_file_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
 
 
 def is_ours(folder: Path) -> bool:

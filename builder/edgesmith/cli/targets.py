@@ -67,6 +67,7 @@ def run_stages(
     target: str | None = None,
 ) -> Outcome:
     """Runs `work` on the project's pipeline under its lock; in a dry run only looks."""
+    from edgesmith.files import require_writable
     from edgesmith.pipeline import Pipeline, WouldRun, project_lock
 
     log = StageLog(session)
@@ -79,6 +80,7 @@ def run_stages(
             text = f"would run: {stage} and what depends on it"
             return Outcome(data={"stages": log.stages, "would_run": str(stage)}, text=text)
         return Outcome(data={"stages": log.stages, "would_run": None}, text=log.summary())
+    require_writable(context.cache.root)
     with project_lock(project, context):
         data, text = work(pipeline)
     text = "\n".join(part for part in (text, log.summary()) if part)

@@ -17,6 +17,7 @@ from pathlib import Path
 from edgesmith.compile.downloads import Downloads, fetch
 from edgesmith.compile.tools import build_environment
 from edgesmith.events import EventStream
+from edgesmith.files import require_writable
 from edgesmith.platforms import Platform
 from edgesmith.process import Command, run
 
@@ -41,6 +42,7 @@ def prepare(
     zig = platform.zig
     triples = (zig.target, zig.installer_triple) if toolchain == "zig" else ()
     environment = build_environment(cache)
+    require_writable(cache)
     cancelled = threading.Event()
     with ThreadPoolExecutor(max_workers=1) as pool:
         fetching = pool.submit(

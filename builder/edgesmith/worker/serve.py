@@ -48,7 +48,14 @@ def main(request_path: str, response_path: str) -> int:
         response = _run(operation, request, project)
     response["dependencies"] = tracker.found()
     response["tools"] = _tools()
-    Path(response_path).write_text(json.dumps(response, allow_nan=False))
+    # Whole or not at all: on a full disk what is printed is the answer.
+    partial = Path(f"{response_path}.partial")
+    try:
+        partial.write_text(json.dumps(response, allow_nan=False))
+        partial.rename(response_path)
+    except OSError as error:
+        print(describe(error), flush=True)
+        return 1
     sys.stdout.flush()
     return 0
 
