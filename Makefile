@@ -6,7 +6,7 @@ CPP_BUILD := build/cpp
 CPP_OPTIONS := -G Ninja -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=10
 CPP_FILES = $(shell git ls-files 'runtime_cpp/*.cpp' 'runtime_cpp/*.hpp')
 
-.PHONY: demo test check-slow lint test-python test-cpp test-cpp-sanitized bench docs format venv-test
+.PHONY: demo test check-slow lint tidy test-python test-cpp test-cpp-sanitized bench docs format venv-test
 
 demo:
 	@tools/venv.sh
@@ -16,7 +16,7 @@ demo:
 	  wait $$fetching || exit $$?; exit $$installed
 	@edgesmith run -p examples/digits
 
-test: venv-test lint test-cpp test-cpp-sanitized test-python
+test: venv-test lint test-cpp tidy test-cpp-sanitized test-python
 
 venv-test:
 	@tools/system_packages.sh
@@ -29,9 +29,13 @@ lint: venv-test
 	clang-format --dry-run --Werror $(CPP_FILES)
 
 test-cpp: venv-test
-	cmake -S . -B $(CPP_BUILD) $(CPP_OPTIONS) -DCMAKE_BUILD_TYPE=Release -DEDGESMITH_WERROR=ON > /dev/null
+	cmake -S . -B $(CPP_BUILD) $(CPP_OPTIONS) -DCMAKE_BUILD_TYPE=Release -DEDGESMITH_WERROR=ON \
+	  -DCMAKE_EXPORT_COMPILE_COMMANDS=ON > /dev/null
 	cmake --build $(CPP_BUILD)
 	ctest --test-dir $(CPP_BUILD) --output-on-failure
+
+tidy: test-cpp
+	tools/clang_tidy.sh $(CPP_BUILD)
 
 test-cpp-sanitized: venv-test
 	@if command -v g++ > /dev/null; then \

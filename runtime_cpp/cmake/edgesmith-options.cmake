@@ -22,7 +22,8 @@ target_compile_options(edgesmith-options INTERFACE
 target_link_options(edgesmith-options INTERFACE LINKER:--gc-sections)
 if(EDGESMITH_SANITIZE)
   target_compile_options(edgesmith-options INTERFACE
-    -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
+    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g
+    -D_GLIBCXX_ASSERTIONS
     # GCC sees uninitialized values in its own library once sanitizers have rewritten it.
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(edgesmith-options INTERFACE -fsanitize=address,undefined)

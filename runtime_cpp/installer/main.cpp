@@ -94,7 +94,7 @@ Status dispatch(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   try {
     if (argc == 2 && std::string(argv[1]) == "--help") {
       std::cout << kHelp;

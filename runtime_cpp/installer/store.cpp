@@ -50,6 +50,8 @@ Result<Descriptor> open_below(const std::string& root, const std::string& relati
     const std::string part = relative.substr(start, slash - start);
     const bool last = slash == std::string::npos;
     const int how = last ? flags : O_RDONLY | O_DIRECTORY;
+    // Flags of POSIX are signed.
+    // NOLINTNEXTLINE(bugprone-signed-bitwise)
     Descriptor next(::openat(folder.get(), part.c_str(), how | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!next) return system_error("cannot open " + root + "/" + relative);
     if (last) return next;

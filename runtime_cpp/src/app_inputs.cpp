@@ -19,15 +19,17 @@ Result<AppInputs> AppInputs::open(const AppOptions& options,
   const Result<std::int64_t> count = samples->check_samples();
   if (!count) return count.error();
   inputs.count_ = *count;
+  const Status found = inputs.find_samples(*samples, declared);
+  if (!found) return found.error();
   inputs.samples_ = std::move(*samples);
-  if (Status status = inputs.find_samples(declared); !status) return status.error();
   return inputs;
 }
 
-Status AppInputs::find_samples(const std::vector<TensorInfo>& declared) {
+Status AppInputs::find_samples(const SampleSource& samples,
+                               const std::vector<TensorInfo>& declared) {
   KnownSizes known;
   for (const TensorInfo& info : declared) {
-    const StoredTensor* stored = samples_->find("inputs/" + info.name);
+    const StoredTensor* stored = samples.find("inputs/" + info.name);
     Status status = Done{};
     if (stored == nullptr || stored->type != info.type || !fits(info, stored->sample_dims())) {
       status = Error{ErrorCode::kModelOrData, "there are no samples that fit it"};
@@ -35,7 +37,7 @@ Status AppInputs::find_samples(const std::vector<TensorInfo>& declared) {
       status = known.settle(info, stored->sample_dims());
     }
     if (!status) {
-      return Error{status.error().code, samples_->path() + " for input " + in_quotes(info.name) +
+      return Error{status.error().code, samples.path() + " for input " + in_quotes(info.name) +
                                             ": " + status.error().message};
     }
     dims_.push_back(stored->sample_dims());

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
@@ -10,7 +11,8 @@
 namespace edgesmith {
 namespace {
 
-const std::vector<std::string> kOptions{"--input", "--model", "--samples", "--json", "--help"};
+constexpr std::array<const char*, 5> kOptions{"--input", "--model", "--samples", "--json",
+                                              "--help"};
 
 Error usage(const AppModel& model, const std::string& message) {
   return {ErrorCode::kUsage, message + "; see " + model.program + " --help"};
@@ -52,13 +54,14 @@ Argument split_argument(const std::string& text) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-Status apply(const AppModel& model, const Argument& argument, AppOptions& options) {
-  if (argument.option == "--input") {
-    Result<InputFile> input = parse_input(model, *argument.value);
+Status apply(const AppModel& model, const std::string& option, const std::string& value,
+             AppOptions& options) {
+  if (option == "--input") {
+    Result<InputFile> input = parse_input(model, value);
     if (!input) return input.error();
     options.inputs.push_back(std::move(*input));
   } else {
-    (argument.option == "--model" ? options.model_path : options.samples_path) = *argument.value;
+    (option == "--model" ? options.model_path : options.samples_path) = value;
   }
   return Done{};
 }
@@ -69,21 +72,22 @@ Result<AppOptions> parse_app_options(const AppModel& model, int argc, const char
   AppOptions options;
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   for (std::size_t i = 0; i < words.size(); ++i) {
-    Argument argument = split_argument(words[i]);
+    const Argument argument = split_argument(words[i]);
     if (std::find(kOptions.begin(), kOptions.end(), argument.option) == kOptions.end()) {
       return usage(model, "unknown argument " + in_quotes(words[i]) + "; did you mean " +
-                              nearest(argument.option, kOptions) + "?");
+                              nearest(argument.option, {kOptions.begin(), kOptions.end()}) + "?");
     }
     if (argument.option == "--json" || argument.option == "--help") {
       if (argument.value) return usage(model, argument.option + " takes no value");
       (argument.option == "--json" ? options.json : options.help) = true;
       continue;
     }
-    if (!argument.value) {
-      if (i + 1 == words.size()) return usage(model, argument.option + " needs a value");
-      argument.value = words[++i];
+    if (!argument.value && i + 1 == words.size()) {
+      return usage(model, argument.option + " needs a value");
     }
-    if (Status status = apply(model, argument, options); !status) return status.error();
+    const std::string value = argument.value ? *argument.value : words[++i];
+    const Status status = apply(model, argument.option, value, options);
+    if (!status) return status.error();
   }
   if (!options.inputs.empty() && !options.samples_path.empty()) {
     return usage(model, "--input and --samples exclude each other");

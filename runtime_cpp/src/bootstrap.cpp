@@ -28,6 +28,7 @@ std::vector<std::vector<double>> thinned(const std::vector<std::vector<std::int6
   for (const std::vector<std::int64_t>& process : processes) {
     const std::size_t count = std::min(process.size(), kThinnedSamples);
     std::vector<double> kept;
+    kept.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
       kept.push_back(static_cast<double>(process[i * process.size() / count]));
     }
@@ -43,6 +44,7 @@ std::vector<std::vector<std::size_t>> members_of(const Groups& groups, std::size
     members[groups.empty() ? static_cast<std::int64_t>(i) : groups[i]].push_back(i);
   }
   std::vector<std::vector<std::size_t>> result;
+  result.reserve(members.size());
   for (auto& [group, samples] : members) result.push_back(std::move(samples));
   return result;
 }
@@ -50,7 +52,7 @@ std::vector<std::vector<std::size_t>> members_of(const Groups& groups, std::size
 double pooled_median(const std::vector<std::vector<std::int64_t>>& processes) {
   std::vector<double> pooled;
   for (const auto& process : processes) {
-    for (const std::int64_t value : process) pooled.push_back(static_cast<double>(value));
+    pooled.insert(pooled.end(), process.begin(), process.end());
   }
   return median(std::move(pooled));
 }

@@ -16,7 +16,7 @@ namespace {
 std::string finish(crypto_hash_sha256_state& state) {
   std::array<unsigned char, crypto_hash_sha256_BYTES> hash{};
   crypto_hash_sha256_final(&state, hash.data());
-  constexpr char kDigits[] = "0123456789abcdef";
+  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;
   for (const unsigned char byte : hash) {
     text.push_back(kDigits[byte >> 4]);

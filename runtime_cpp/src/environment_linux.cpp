@@ -73,6 +73,7 @@ std::vector<fs::path> numbered(const fs::path& folder, const std::string& prefix
   }
   std::sort(found.begin(), found.end());
   std::vector<fs::path> paths;
+  paths.reserve(found.size());
   for (const auto& [index, path] : found) paths.push_back(path);
   return paths;
 }
@@ -187,7 +188,7 @@ Reading<std::string> Environment::virtualization(const std::string& cpuinfo) con
     std::error_code error;
     if (fs::exists(root_ + mark, error)) return {"container", {}};
   }
-  const Reading<std::string> xen = text("/sys/hypervisor/type");
+  Reading<std::string> xen = text("/sys/hypervisor/type");
   if (xen.value && !xen.value->empty()) return xen;
   const Reading<std::string> tree = text("/proc/device-tree/hypervisor/compatible");
   if (tree.value && !tree.value->empty()) return {"vm", {}};
@@ -269,7 +270,7 @@ Snapshot Environment::snapshot() const {
 }
 
 Reading<std::uint64_t> Environment::status_bytes(const std::string& status,
-                                                 const std::string& key) const {
+                                                 const std::string& key) {
   const auto kibibytes = number(line_value(status, key));
   if (!kibibytes || *kibibytes < 0) {
     return unreadable<std::uint64_t>("the kernel shows no " + key + " here");

@@ -88,13 +88,24 @@ Result<std::string> read_regular_file(const std::string& path) {
   return read_file(path, kFileLimitBytes);
 }
 
+Result<Tensor> parse(const TensorInfo& info, const std::string& bytes, FileKind kind,
+                     const KnownSizes& known) {
+  switch (kind) {
+    case FileKind::kNpy:
+      return from_npy(info, bytes);
+    case FileKind::kPng:
+      return image_tensor(info, bytes);
+    case FileKind::kRaw:
+      break;
+  }
+  return from_raw(info, known, bytes);
+}
+
 Result<Tensor> read_one(const TensorInfo& info, const std::string& path, FileKind kind,
                         KnownSizes& known) {
   const Result<std::string> bytes = read_regular_file(path);
   if (!bytes) return bytes.error();
-  Result<Tensor> tensor = kind == FileKind::kNpy   ? from_npy(info, *bytes)
-                          : kind == FileKind::kPng ? image_tensor(info, *bytes)
-                                                   : from_raw(info, known, *bytes);
+  Result<Tensor> tensor = parse(info, *bytes, kind, known);
   Status status = tensor ? check_values(*tensor) : Status(tensor.error());
   if (status) status = known.settle(info, tensor->dims);
   if (status) return tensor;

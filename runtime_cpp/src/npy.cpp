@@ -19,11 +19,11 @@ constexpr std::size_t kMaximumRank = 32;
 // NumPy itself refuses longer headers of files that it does not trust.
 constexpr std::size_t kHeaderLimitBytes = 10000;
 
-/// What the header's dictionary says, before it is judged.
+/// What the header's dictionary says.
 struct Header {
-  std::optional<std::string> descr;
-  std::optional<bool> fortran_order;
-  std::optional<std::vector<std::int64_t>> shape;
+  std::string descr;
+  bool fortran_order = false;
+  std::vector<std::int64_t> shape;
 };
 
 /// Reads the header: a Python dictionary of a string, a bool and a tuple of integers.
@@ -32,34 +32,31 @@ class HeaderParser {
   explicit HeaderParser(std::string_view text) : rest_(text) {}
 
   Result<Header> parse() {
-    Header header;
     if (!take('{')) return malformed();
     while (!take('}')) {
       const std::optional<std::string> key = string();
       if (!key || !take(':')) return malformed();
-      if (Status status = value(*key, header); !status) return status.error();
+      if (Status status = value(*key); !status) return status.error();
       if (!take(',') && peek() != '}') return malformed();
     }
-    if (peek() != '\0' || !header.descr || !header.fortran_order || !header.shape) {
-      return malformed();
-    }
-    return header;
+    if (peek() != '\0' || !descr_ || !fortran_order_ || !shape_) return malformed();
+    return Header{*descr_, *fortran_order_, *shape_};
   }
 
  private:
   static Error malformed() { return bad_data("its header is malformed"); }
 
-  Status value(const std::string& key, Header& header) {
-    if (key == "descr" && !header.descr) {
+  Status value(const std::string& key) {
+    if (key == "descr" && !descr_) {
       if (peek() == '[') return bad_data("it holds records; save one array of numbers");
-      header.descr = string();
-      if (header.descr) return Done{};
-    } else if (key == "fortran_order" && !header.fortran_order) {
-      header.fortran_order = boolean();
-      if (header.fortran_order) return Done{};
-    } else if (key == "shape" && !header.shape) {
-      header.shape = tuple();
-      if (header.shape) return Done{};
+      descr_ = string();
+      if (descr_) return Done{};
+    } else if (key == "fortran_order" && !fortran_order_) {
+      fortran_order_ = boolean();
+      if (fortran_order_) return Done{};
+    } else if (key == "shape" && !shape_) {
+      shape_ = tuple();
+      if (shape_) return Done{};
     }
     return malformed();
   }
@@ -123,6 +120,9 @@ class HeaderParser {
   }
 
   std::string_view rest_;
+  std::optional<std::string> descr_;
+  std::optional<bool> fortran_order_;
+  std::optional<std::vector<std::int64_t>> shape_;
 };
 
 struct TypeCode {
@@ -191,12 +191,12 @@ Result<NpyArray> parse_npy(std::string_view bytes) {
   if (!frame) return frame.error();
   const Result<Header> header = HeaderParser(frame->header).parse();
   if (!header) return header.error();
-  const Result<DataType> type = element_type(*header->descr);
+  const Result<DataType> type = element_type(header->descr);
   if (!type) return type.error();
-  if (*header->fortran_order && header->shape->size() > 1) {
+  if (header->fortran_order && header->shape.size() > 1) {
     return bad_data("it is in Fortran order; save numpy.ascontiguousarray(...) of it");
   }
-  NpyArray array{*type, *header->shape, frame->data};
+  NpyArray array{*type, header->shape, frame->data};
   const std::optional<std::int64_t> count = element_count(array.dims);
   const std::size_t width = element_bytes(array.type);
   if (!count || array.data.size() % width != 0 ||

@@ -67,6 +67,7 @@ Result<Image> decode_png(std::string_view bytes) {
   const wuffs_png__decoder::unique_ptr decoder = wuffs_png__decoder::alloc();
   if (!decoder) return bad_data("there is no memory to read it");
   // The reader's type has no const, though it only reads.
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
   auto* data = reinterpret_cast<std::uint8_t*>(const_cast<char*>(bytes.data()));
   wuffs_base__io_buffer source = wuffs_base__ptr_u8__reader(data, bytes.size(), true);
   wuffs_base__image_config config{};

@@ -1,6 +1,8 @@
 #include "shown.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -32,6 +34,12 @@ std::string shown(std::string_view text) {
 }
 
 std::string in_quotes(std::string_view text) { return "'" + shown(text) + "'"; }
+
+std::string formatted(const char* format, double value) {
+  std::array<char, 64> text{};
+  const int length = std::snprintf(text.data(), text.size(), format, value);
+  return length < 0 ? "?" : text.data();
+}
 
 std::string nearest(const std::string& given, const std::vector<std::string>& known) {
   return *std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {

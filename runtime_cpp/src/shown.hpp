@@ -16,6 +16,9 @@ std::string shown(std::string_view text);
 /// The same in single quotes.
 std::string in_quotes(std::string_view text);
 
+/// One number by a printf format of a few characters.
+std::string formatted(const char* format, double value);
+
 /// The word that takes the fewest edits to become `given`. \param known Not empty.
 std::string nearest(const std::string& given, const std::vector<std::string>& known);
 

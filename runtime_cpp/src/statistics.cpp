@@ -140,6 +140,7 @@ Warmup find_warmup(const std::vector<double>& blocks) {
   const std::vector<double> last_half = slice(half, blocks.size());
   const double level = median(last_half);
   std::vector<double> deviations;
+  deviations.reserve(last_half.size());
   for (const double value : last_half) deviations.push_back(std::abs(value - level));
   const double spread = 1.4826 * median(deviations);  // MAD to standard deviation.
   const std::size_t quarter = half + (blocks.size() - half) / 2;

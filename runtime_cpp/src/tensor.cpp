@@ -44,7 +44,7 @@ void convert(const void* data, std::vector<double>& out) {
 }
 
 double half_to_double(std::uint16_t bits) {
-  const int exponent = (bits >> 10) & 0x1f;
+  const int exponent = static_cast<int>((unsigned{bits} >> 10U) & 0x1fU);
   const double fraction = bits & 0x3ff;
   const double sign = (bits & 0x8000) != 0 ? -1.0 : 1.0;
   if (exponent == 0) return sign * std::ldexp(fraction, -24);

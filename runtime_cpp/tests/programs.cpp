@@ -1,13 +1,13 @@
 #include "programs.hpp"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 
 ProgramResult run_program(const std::vector<std::string>& arguments, int interrupt_after_ms) {
   std::vector<char*> raw;
+  raw.reserve(arguments.size() + 1);
   for (const std::string& argument : arguments) raw.push_back(const_cast<char*>(argument.c_str()));
   raw.push_back(nullptr);
   std::array<int, 2> ends{};

@@ -227,19 +227,20 @@ void results_as_json(Checks& checks) {
 void results_as_text(Checks& checks) {
   std::vector<float> many(12, 0);
   many[11] = 2;
-  AppOptions options;
+  const AppOptions options;
   AppResults results(app_model(), options);
   results.add({{"o\n*/", DataType::kFloat32, {12}, many.data(), many.size() * sizeof(float)}});
+  const std::string shown_name = R"(o\n*/)";
   CHECK_EQUAL(results.text(),
-              "x 1.0.0, 1 samples\nsample 0\n  o\\n*/ float32 [12]: 0 0 0 0 0 0 0 0 0 0 ...  "
-              "(largest: element 11)\n");
+              "x 1.0.0, 1 samples\nsample 0\n  " + shown_name +
+                  " float32 [12]: 0 0 0 0 0 0 0 0 0 0 ...  (largest: element 11)\n");
 }
 
 void samples_as_inputs(Checks& checks) {
   const std::string data = EDGESMITH_TEST_DATA;
   AppOptions options;
   options.samples_path = data + "/tiny.safetensors";
-  const TensorInfo input = tensor("x\"; system(\"id\"); //", DataType::kFloat32, {-1, 4}, {"n"});
+  const TensorInfo input = tensor(R"(x"; system("id"); //)", DataType::kFloat32, {-1, 4}, {"n"});
   const auto inputs = AppInputs::open(options, {input});
   CHECK(inputs && inputs->count() == 16 && inputs->dims(0) == std::vector<std::int64_t>({1, 4}));
   std::array<float, 4> values{};

@@ -124,7 +124,7 @@ void refusals(Checks& checks) {
   CHECK_EQUAL(device.run("list", {"--no-self-test"}), 2);
   CHECK_EQUAL(device.run("install", {older.id, "--allow-downgrade"}), 0);
   FakeBundle forged = bundle_of(5, "forged");
-  forged.manifest += " ";
+  forged.manifest += ' ';
   CHECK_EQUAL(device.drop_and_install(forged), 7);
   const FakeBundle climbing =
       test::make_bundle(6, {{"model/int8.onnx", "m", "model"}, {"../../escape", "x", "app"}});

@@ -65,7 +65,8 @@ void every_bit_flipped(Checks& checks) {
     const std::string whole = image_file(name);
     for (std::size_t bit = 0; bit < whole.size() * 8; ++bit) {
       std::string changed = whole;
-      changed[bit / 8] = static_cast<char>(changed[bit / 8] ^ (1 << bit % 8));
+      changed[bit / 8] =
+          static_cast<char>(static_cast<unsigned char>(changed[bit / 8]) ^ 1U << bit % 8);
       const auto image = decode(changed);
       // What no checksum guards, or is not read, may change; pixels may not.
       CHECK(!image || is_painted(*channels_of(*image, 3)));

@@ -38,7 +38,7 @@ void values_that_json_lacks(Checks& checks) {
     CHECK(value["value"].is_null() || value["ci95"].is_null());
     CHECK(!value["reason"].get<std::string>().empty());
   }
-  CHECK_EQUAL(json_text(json{{"a", "\xff"}}).find("\xff"), std::string::npos);
+  CHECK_EQUAL(json_text(json{{"a", "\xff"}}).find('\xff'), std::string::npos);
 }
 
 void profiles(Checks& checks) {

@@ -110,13 +110,15 @@ void grouped_errors(Checks& checks) {
   };
   CHECK(width(clustered) > 3 * width(independent));
   CHECK(!mean_cosine(errors, Groups(100, 1)).ci95);
-  std::vector<bool> baseline(100, true), candidate(100, true);
+  const std::vector<bool> baseline(100, true);
+  std::vector<bool> candidate(100, true);
   for (std::size_t i = 0; i < 10; ++i) candidate[i] = false;
   CHECK(!paired_proportion_loss(baseline, candidate, groups).mcnemar_p);
 }
 
 void ratios(Checks& checks) {
-  std::vector<std::vector<std::int64_t>> slow(3), fast(3);
+  std::vector<std::vector<std::int64_t>> slow(3);
+  std::vector<std::vector<std::int64_t>> fast(3);
   for (std::int64_t i = 0; i < 300; ++i) {
     slow[static_cast<std::size_t>(i % 3)].push_back(2000 + i % 17);
     fast[static_cast<std::size_t>(i % 3)].push_back(1000 + i % 13);
@@ -168,7 +170,8 @@ void output_errors(Checks& checks) {
 }
 
 void paired_losses(Checks& checks) {
-  std::vector<bool> baseline(200, true), candidate(200, true);
+  const std::vector<bool> baseline(200, true);
+  std::vector<bool> candidate(200, true);
   for (std::size_t i = 0; i < 20; ++i) candidate[i] = false;
   const PairedLoss loss = paired_proportion_loss(baseline, candidate);
   CHECK_NEAR(*loss.loss.value, 0.1, 1e-12);

@@ -59,7 +59,7 @@ class AppInputs {
 
  private:
   AppInputs() = default;
-  Status find_samples(const std::vector<TensorInfo>& declared);
+  Status find_samples(const SampleSource& samples, const std::vector<TensorInfo>& declared);
 
   std::int64_t count_ = 1;
   std::vector<std::vector<std::int64_t>> dims_;
@@ -81,6 +81,8 @@ struct AppOutput {
 class AppResults {
  public:
   AppResults(const AppModel& model, const AppOptions& options);
+  AppResults(const AppResults&) = delete;
+  AppResults& operator=(const AppResults&) = delete;
   AppResults(AppResults&&) noexcept;
   AppResults& operator=(AppResults&&) noexcept;
   ~AppResults();

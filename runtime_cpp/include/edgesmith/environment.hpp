@@ -77,7 +77,7 @@ class Environment {
   Reading<std::vector<std::uint64_t>> frequencies() const;
   Reading<std::vector<std::pair<std::string, std::int64_t>>> temperatures() const;
   Reading<std::uint64_t> throttle_count() const;
-  Reading<std::uint64_t> status_bytes(const std::string& status, const std::string& key) const;
+  static Reading<std::uint64_t> status_bytes(const std::string& status, const std::string& key);
   void read_ticks(Snapshot& snapshot) const;
 
   std::string root_;

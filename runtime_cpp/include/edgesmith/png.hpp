@@ -23,7 +23,7 @@ struct Image {
 };
 
 /// An image of more pixels is refused: 64 MiB are enough for an input of a small device.
-inline constexpr std::int64_t kMaximumPixels = std::int64_t{1} << 24;
+inline constexpr std::int64_t kMaximumPixels = 16'777'216;
 
 /// What the file's first bytes say.
 /// \return kModelOrData if it is no PNG, has more than 8 bits a channel (which a uint8 tensor can't

@@ -112,6 +112,6 @@ struct Warmup {
 /// Finds where a series becomes steady, from the medians of its consecutive blocks: the last half
 /// is the reference, and the steady state begins with the first window of blocks that agrees with
 /// it. There is none if the last half itself drifts, or if the series has fewer than 8 blocks.
-Warmup find_warmup(const std::vector<double>& block_medians);
+Warmup find_warmup(const std::vector<double>& blocks);
 
 }  // namespace edgesmith

@@ -1,6 +1,7 @@
 #include "accuracy_report.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "report_json.hpp"
@@ -37,9 +38,9 @@ struct ErrorMetric {
   bool higher_is_better;
 };
 
-constexpr ErrorMetric kErrorMetrics[] = {{"cosine", &mean_cosine, true},
-                                         {"sqnr_db", &sqnr_db, true},
-                                         {"max_abs_error", &max_abs_error, false}};
+constexpr std::array<ErrorMetric, 3> kErrorMetrics{{{"cosine", &mean_cosine, true},
+                                                    {"sqnr_db", &sqnr_db, true},
+                                                    {"max_abs_error", &max_abs_error, false}}};
 
 Measured measure_errors(const ErrorMetric& metric, const OutputErrors& output,
                         const Groups& groups) {

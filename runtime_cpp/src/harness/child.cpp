@@ -55,7 +55,7 @@ Result<Plumbing> make_plumbing() {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const sigset_t held = held_signals();
   ::sigprocmask(SIG_UNBLOCK, &held, nullptr);
-  ::signal(SIGPIPE, SIG_DFL);
+  static_cast<void>(::signal(SIGPIPE, SIG_DFL));
   if (emulated) {
     ::_exit(measure(spec, {plumbing.write_end.get(), plumbing.latencies.get()}));
   }
@@ -71,6 +71,7 @@ pid_t start(const RunSpec& spec, const Plumbing& plumbing, bool emulated) {
   texts.push_back(std::to_string(plumbing.write_end.get()));
   texts.push_back(std::to_string(plumbing.latencies.get()));
   std::vector<char*> arguments;
+  arguments.reserve(texts.size() + 1);
   for (std::string& text : texts) arguments.push_back(text.data());
   arguments.push_back(nullptr);
   const pid_t child = ::fork();

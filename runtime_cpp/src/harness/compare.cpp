@@ -1,20 +1,15 @@
 #include "compare.hpp"
 
-#include <cstdio>
-
 #include "accuracy_report.hpp"
 #include "report_json.hpp"
+#include "shown.hpp"
 
 namespace edgesmith::harness {
 namespace {
 
 using nlohmann::json;
 
-std::string rounded(double value) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.3g", value);
-  return text;
-}
+std::string rounded(double value) { return formatted("%.3g", value); }
 
 std::string speed_words(const RunSummary& baseline, const RunSummary& candidate,
                         const Measured& speedup) {

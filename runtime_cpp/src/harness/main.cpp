@@ -26,7 +26,7 @@ int dispatch(const Options& options) {
       std::cout << help_text() << std::flush;
       break;
     case Command::kVersion:
-      std::cout << "edgesmith harness " << EDGESMITH_RUNTIME_VERSION << std::endl;
+      std::cout << "edgesmith harness " << EDGESMITH_RUNTIME_VERSION << '\n' << std::flush;
       break;
   }
   return std::cout ? 0 : static_cast<int>(ErrorCode::kFileSystem);
@@ -36,7 +36,7 @@ int dispatch(const Options& options) {
 
 int main(int argc, char** argv) {
   // A closed pipe is an error of the write, not the end of a measurement.
-  std::signal(SIGPIPE, SIG_IGN);
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   try {
     const Result<Options> options = parse_options(argc, argv);
     if (!options) {

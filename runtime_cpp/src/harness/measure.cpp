@@ -1,6 +1,6 @@
 #include "measure.hpp"
 
-#include <cstdlib>
+#include <charconv>
 
 #include "edgesmith/clock.hpp"
 #include "edgesmith/environment.hpp"
@@ -106,7 +106,7 @@ class Measurement {
     return Done{};
   }
 
-  Status mark(std::string_view line) {
+  Status mark(std::string_view line) const {
     return write_all(channel_.result_fd, line.data(), line.size());
   }
 
@@ -156,10 +156,22 @@ int measure(const RunSpec& spec, const MeasureChannel& channel) {
   return status ? 0 : exit_code(status.error());
 }
 
+namespace {
+
+/// An inherited descriptor by its number; -1 if the text is none.
+int descriptor_from(const std::string& text) {
+  int number = -1;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && stop == end ? number : -1;
+}
+
+}  // namespace
+
 int measure_command(const std::vector<std::string>& arguments) {
   const Result<RunSpec> spec = run_spec_from_arguments(arguments);
   if (!spec || arguments.size() != 6) return static_cast<int>(ErrorCode::kUsage);
-  return measure(*spec, {std::atoi(arguments[4].c_str()), std::atoi(arguments[5].c_str())});
+  return measure(*spec, {descriptor_from(arguments[4]), descriptor_from(arguments[5])});
 }
 
 }  // namespace edgesmith::harness

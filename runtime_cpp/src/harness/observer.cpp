@@ -17,7 +17,7 @@ void put_rise(json& result, const json& own, const char* key) {
 
 template <typename Range>
 void put_range(json& result, const char* key, const Range& range) {
-  if (range.minimum) {
+  if (range.minimum && range.maximum) {
     result[key] = {{"min", *range.minimum}, {"max", *range.maximum}};
   } else {
     result[key] = nullptr;
@@ -56,8 +56,11 @@ void Observer::observe() {
     temperature_.reason = now.temperature_millicelsius.reason;
   }
   const auto note = [](auto& range, const auto& reading) {
-    if (reading.value) range.add(*reading.value);
-    if (!reading.value) range.reason = reading.reason;
+    if (reading.value) {
+      range.add(*reading.value);
+    } else {
+      range.reason = reading.reason;
+    }
   };
   note(throttle_, now.throttle_count);
   note(steal_, now.steal_ticks);
@@ -72,17 +75,20 @@ json Observer::result(const json& own) const {
                  {"reasons", json::object()}};
   put_range(result, "frequency_khz", frequency_);
   put_range(result, "temperature_millicelsius", temperature_);
-  if (throttle_.minimum) {
+  if (throttle_.minimum && throttle_.maximum) {
     result["throttle_events"] = *throttle_.maximum - *throttle_.minimum;
   } else {
     result["reasons"]["throttle_events"] = throttle_.reason;
   }
-  if (steal_.minimum && *total_.maximum > *total_.minimum) {
+  if (!steal_.minimum || !steal_.maximum) {
+    result["reasons"]["steal_share"] = steal_.reason;
+  } else if (!total_.minimum || !total_.maximum) {
+    result["reasons"]["steal_share"] = total_.reason;
+  } else if (*total_.maximum == *total_.minimum) {
+    result["reasons"]["steal_share"] = "the timed part was shorter than the kernel's tick";
+  } else {
     result["steal_share"] = static_cast<double>(*steal_.maximum - *steal_.minimum) /
                             static_cast<double>(*total_.maximum - *total_.minimum);
-  } else {
-    result["reasons"]["steal_share"] =
-        steal_.minimum ? "the timed part was shorter than the kernel's tick" : steal_.reason;
   }
   put_rise(result, own, "involuntary_context_switches");
   put_rise(result, own, "major_page_faults");

@@ -18,6 +18,7 @@ Error usage(const std::string& message) {
   return {ErrorCode::kUsage, message + "; see harness --help"};
 }
 
+// getopt_long deals in int. NOLINTNEXTLINE(cppcoreguidelines-use-enum-class)
 enum Option : int {
   kVariant = 256,
   kThreads,

@@ -2,14 +2,13 @@
 
 #include <unistd.h>
 
-#include <cstdio>
-
 #include "digest.hpp"
 #include "edgesmith/clock.hpp"
 #include "edgesmith/environment.hpp"
 #include "edgesmith/session.hpp"
 #include "file.hpp"
 #include "report_json.hpp"
+#include "shown.hpp"
 
 namespace edgesmith::harness {
 namespace {
@@ -34,9 +33,7 @@ std::string printable(std::string text) {
 
 std::string cell(const json& value, double scale, const char* format) {
   if (!value.is_number()) return "-";
-  char text[64];
-  std::snprintf(text, sizeof(text), format, value.get<double>() * scale);
-  return text;
+  return formatted(format, value.get<double>() * scale);
 }
 
 std::string padded(std::string text, std::size_t width) {
@@ -75,8 +72,8 @@ int deliver(const Options& options, json document, const std::string& text) {
     say("harness: " + status.error().message + "; the result goes to stdout");
     document["exit_code"] = code == 0 ? kCannotWrite : code;
   }
-  const bool written = to_stdout(json_text(document));
-  return written ? document["exit_code"].get<int>() : (code == 0 ? kCannotWrite : code);
+  if (to_stdout(json_text(document))) return document["exit_code"].get<int>();
+  return code == 0 ? kCannotWrite : code;
 }
 
 json machine_context(const Options& options, const std::string& started_at) {

@@ -81,6 +81,7 @@ Condition processes_agree(const std::vector<std::vector<std::int64_t>>& steady) 
     return {"processes_agree", std::nullopt, "measure in several processes (--processes 3)"};
   }
   std::vector<double> medians;
+  medians.reserve(steady.size());
   for (const auto& process : steady) medians.push_back(median({process.begin(), process.end()}));
   const auto [least, most] = std::minmax_element(medians.begin(), medians.end());
   if (*most <= *least * (1 + kProcessSpread)) return {"processes_agree", true, ""};

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstdio>
 
 #include "accuracy_report.hpp"
 #include "bundle.hpp"
@@ -8,6 +7,7 @@
 #include "output.hpp"
 #include "report_json.hpp"
 #include "session_settings.hpp"
+#include "shown.hpp"
 
 namespace edgesmith::harness {
 namespace {
@@ -84,12 +84,9 @@ Status verify(Verification& verification) {
 std::string verification_text(const json& document) {
   std::string text;
   for (const json& output : document["outputs"]) {
-    char value[64] = "equal";
     const json& sqnr = output["sqnr_db"]["value"];
-    if (sqnr.is_number()) std::snprintf(value, sizeof(value), "SQNR %.2f dB", sqnr.get<double>());
-    if (!sqnr.is_number() && !output["bit_equal"].get<bool>()) {
-      std::snprintf(value, sizeof(value), "not comparable");
-    }
+    std::string value = output["bit_equal"].get<bool>() ? "equal" : "not comparable";
+    if (sqnr.is_number()) value = formatted("SQNR %.2f dB", sqnr.get<double>());
     text += "output " + json(output["name"]).dump(-1, ' ', true, json::error_handler_t::replace) +
             ": " + value + ", " + (output["passed"].get<bool>() ? "passed" : "FAILED") + "\n";
   }
