@@ -1,7 +1,7 @@
 """The table of bad input that needs no process of its own.
 
 Every field of the project file is spoilt in test_project_fields.py; what needs a real worker or
-compiled programs, in tests/integration/test_bad_input.py.
+compiled programs, in tests/integration/test_bad_input_tools.py.
 """
 
 from __future__ import annotations
