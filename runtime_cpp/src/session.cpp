@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <utility>
 
 namespace edgesmith {
@@ -27,7 +28,13 @@ auto guarded(ErrorCode code, const std::string& what, Work work) -> decltype(wor
   }
 }
 
+/// ONNX Runtime's own builds report use of a model to its maker, and keep an identifier of the
+/// device below the home folder, unless this stands in the environment before the first session. A
+/// device is its owner's: whoever wants that sets the variable to another value.
+void keep_silent() { ::setenv("ORT_DISABLE_TELEMETRY", "1", 0); }
+
 Status initialize_api() {
+  keep_silent();
   const OrtApi* api = OrtGetApiBase()->GetApi(kApiVersion);
   if (api == nullptr) {
     return Error{ErrorCode::kHarness,

@@ -58,3 +58,42 @@ def test_the_report_of_the_harness_validates(built: Edgesmith, tmp_path: Path) -
     done = subprocess.run([*map(str, argv), "--json", str(report)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     load_report(report)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["bin/harness", "bench", "--min-seconds", "0.1", "--min-iterations", "10", "--json", "-"],
+        ["bin/harness", "verify"],
+        ["bin/digits-app"],
+    ],
+    ids=" ".join,
+)
+def test_the_runtime_keeps_nothing_and_reports_nothing(
+    built: Edgesmith, tmp_path: Path, words: list[str]
+) -> None:
+    """ONNX Runtime's own default writes a device identifier and a queue of events to be sent."""
+    bundle = built.folder / "build/digits/host/bundle"
+    home = tmp_path / "home"
+    home.mkdir()
+    done = subprocess.run(
+        [bundle / words[0], *words[1:]],
+        env={"HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(home.rglob("*")) == []
+
+
+def test_the_builder_reports_nothing(digits: Edgesmith, tmp_path: Path) -> None:
+    home = tmp_path / "home of the builder"
+    home.mkdir()
+    silent = Edgesmith(
+        folder=digits.folder,
+        cache=digits.cache,
+        environment={"XDG_CACHE_HOME": str(home), "EDGESMITH_MODEL__OPSET": "19"},
+    )
+    silent.ok("export")
+    assert list(home.rglob("*")) == []
