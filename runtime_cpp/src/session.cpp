@@ -30,7 +30,7 @@ auto guarded(ErrorCode code, const std::string& what, Work work) -> decltype(wor
 
 /// ONNX Runtime's own builds report use of a model to its maker, and keep an identifier of the
 /// device below the home folder, unless this stands in the environment before the first session. A
-/// device is its owner's: whoever wants that sets the variable to another value.
+/// device is its owner's: whoever wants that sets the variable to 0.
 void keep_silent() { ::setenv("ORT_DISABLE_TELEMETRY", "1", 0); }
 
 Status initialize_api() {
