@@ -25,7 +25,9 @@ _HINTS = {
 
 
 # How tools, and Python in other processes, say that a disk or a quota is full.
-_FULL = re.compile(r"No space left on device|NoSpaceLeft|\bENOSPC\b|Disk quota exceeded")
+_FULL = re.compile(
+    r"No\s+space\s+left\s+on\s+device|NoSpaceLeft|\bENOSPC\b|Disk\s+quota\s+exceeded"
+)
 
 
 def full_disk(text: str, *, where: str) -> HostFileError | None:

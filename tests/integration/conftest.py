@@ -176,11 +176,12 @@ def built(first_build: FirstBuild) -> Edgesmith:
 
 
 @pytest.fixture(scope="session")
-def hostile_request(
-    tmp_path_factory: pytest.TempPathFactory, session_cache: Path
-) -> GenerateRequest:
-    """A model with hostile names, and all that its project is generated from."""
-    return make_request(tmp_path_factory.mktemp("model"), session_cache)
+def hostile_request(tmp_path_factory: pytest.TempPathFactory, built: Edgesmith) -> GenerateRequest:
+    """A model with hostile names, and all that its project is generated from.
+
+    Made after the first build, which wants the cache empty.
+    """
+    return make_request(tmp_path_factory.mktemp("model"), built.cache)
 
 
 @pytest.fixture(scope="session")

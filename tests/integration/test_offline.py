@@ -112,7 +112,7 @@ def silent_index() -> Iterator[SilentIndex]:
 def test_an_interrupted_download_leaves_no_process_and_no_file(
     digits: Edgesmith, tmp_path: Path, silent_index: SilentIndex, command: str, number: int
 ) -> None:
-    edit_project(digits.folder, 'version = "1.0.0"', 'version = "1.0.1"')
+    edit_project(digits.folder, 'version = "1.0.0"', 'version = "1.0.97"')
     url = f"http://127.0.0.1:{silent_index.port}"
     cache = cache_without_downloads(digits, tmp_path)
     environment = {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": f"{url}/simple",

@@ -39,8 +39,8 @@ def change_helper(project: Edgesmith) -> None:
     text = path.read_text()
     assert "ReLU" in text
     path.write_text(
-        text.replace("nn.ReLU()", "nn.LeakyReLU(0.01)").replace(
-            "nn.ReLU(inplace=True)", "nn.LeakyReLU(0.01)"
+        text.replace("nn.ReLU()", "nn.LeakyReLU(0.0123)").replace(
+            "nn.ReLU(inplace=True)", "nn.LeakyReLU(0.0123)"
         )
     )
 
