@@ -24,18 +24,19 @@ _HINTS = {
 }
 
 
-# How tools, and Python in other processes, say that a disk or a quota is full.
+# How tools, and Python in other processes, say that a disk or a quota is full; CMake breaks lines.
 _FULL = re.compile(
-    r"No\s+space\s+left\s+on\s+device|NoSpaceLeft|\bENOSPC\b|Disk\s+quota\s+exceeded"
+    r"No[\s|]+space[\s|]+left[\s|]+on[\s|]+device|NoSpaceLeft|\bENOSPC\b|Disk[\s|]+quota[\s|]+exceeded"
 )
 
 
 def full_disk(text: str, *, where: str) -> HostFileError | None:
     """The error of a full disk when that is what a tool's output tells."""
-    found = next((line for line in text.splitlines() if _FULL.search(line)), None)
+    found = _FULL.search(text)
     if found is None:
         return None
-    said = found.lstrip(" |")
+    start, end = text.rfind("\n", 0, found.start()) + 1, text.find("\n", found.end())
+    said = " ".join(text[start : len(text) if end < 0 else end].replace("|", " ").split())
     return HostFileError(
         f"no space left on the disk: {said}", where=where, hint=_HINTS[errno.ENOSPC]
     )

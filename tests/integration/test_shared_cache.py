@@ -122,7 +122,7 @@ def test_a_user_without_a_home(digits: Edgesmith) -> None:
     """Neither HOME nor an entry in the passwd file: folders can be named, or it is said."""
     if subprocess.run([*NO_HOME, "true"], capture_output=True).returncode != 0:
         pytest.skip("the kernel refuses a user namespace")
-    edit_project(digits.folder, 'version = "1.0.0"', 'version = "1.0.1"')
+    edit_project(digits.folder, 'version = "1.0.0"', 'version = "1.0.96"')
     alone = Edgesmith(folder=digits.folder, cache=digits.cache, launcher=NO_HOME)
     alone.ok("build")
     unset = ("sh", "-c", 'unset EDGESMITH_CACHE XDG_DATA_HOME XDG_CONFIG_HOME; exec "$@"', "sh")

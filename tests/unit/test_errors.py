@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 from edgesmith import errors
+from edgesmith.files import full_disk
 
 
 def test_exit_codes_are_unique_and_as_documented() -> None:
@@ -55,3 +56,20 @@ def test_exit_codes_of_our_programs_map_back(code: int) -> None:
 
 def test_a_foreign_exit_code_is_the_harness_failing() -> None:
     assert errors.error_class_for(77) is errors.HarnessError
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cp: cannot copy: No space left on device",
+        "CMake Error:\n  cannot copy x to\n  y: No\n  space left on device.\n",
+        "| file INSTALL: No space left on\n    | device",
+        "error: NoSpaceLeft",
+        "write: Disk quota exceeded",
+    ],
+)
+def test_a_full_disk_is_found_in_what_tools_say(said: str) -> None:
+    error = full_disk(said, where="here")
+    assert error is not None and error.exit_code == 10
+    assert "\n" not in error.what
+    assert full_disk("No place like home", where="here") is None
