@@ -102,7 +102,8 @@ COMMAND_LINE = [
     usage("no folder", "init", "DIR"),
     usage("unknown example", "init new --example digit", "did you mean 'digits'"),
     usage("flash both ways", "flash --rollback --list", "not allowed with"),
-    *(usage(f"a timeout of {value}", f"bench --timeout {value}", "--timeout")
+    *(usage(f"a timeout of {value}", f"bench --timeout {value}", "--timeout",
+            f"'{value}' is no number of seconds above 0")
       for value in ("0", "soon", "nan", "-1")),
     usage("project file in a folder that is not there", "build -p {project}/x/y.toml", "x/y.toml"),
 ]  # fmt: skip

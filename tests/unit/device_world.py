@@ -132,6 +132,7 @@ class ToyInstaller:
     def __init__(self, model: Path) -> None:
         self.model = model
         self.self_test_passes = True
+        self.install_refusal: Answer | None = None
 
     def link(self, name: str) -> str | None:
         link = self.model / name
@@ -166,6 +167,8 @@ class ToyInstaller:
         return [f["sha256"] for f in files if f["role"] != "bench" and f["sha256"] not in have]
 
     def _install(self, bundle_id: str) -> Answer:
+        if self.install_refusal is not None:
+            return self.install_refusal
         if not self.self_test_passes:
             return Answer(returncode=8, stderr="the self-test failed: sqnr 3 dB\n")
         release = self.model / "releases" / bundle_id
@@ -196,7 +199,7 @@ class ToyInstaller:
     def _rollback(self) -> Answer:
         current, previous = self.link("current"), self.link("previous")
         if current is None or previous is None:
-            return Answer(returncode=6, stderr="there is no previous release\n")
+            return Answer(returncode=7, stderr="there is no previous release to go back to\n")
         self._point("current", previous)
         self._point("previous", current)
         return Answer()

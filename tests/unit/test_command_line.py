@@ -7,6 +7,7 @@ import pytest
 
 from edgesmith import __version__
 from edgesmith.cli import main as command_line
+from edgesmith.cli.init import known_examples
 from edgesmith.cli.main import VERBS, main
 from edgesmith.errors import DeviceError
 
@@ -108,6 +109,13 @@ def test_a_bug_leaves_its_trace_in_a_named_file(
     assert str(trace) in err
     assert "ZeroDivisionError" in trace.read_text()
     assert "Traceback" not in err
+
+
+def test_help_of_init_names_every_example(capsys: pytest.CaptureFixture[str]) -> None:
+    # The option's own words, not the examples of commands below; lines break at hyphens.
+    text = "".join(run(capsys, "init", "--help")[1].partition("examples:")[0].split())
+    assert known_examples() == ["digits", "efficientnet-lite0"]
+    assert all(name in text for name in known_examples())
 
 
 def test_init_writes_the_example_and_dry_run_nothing(

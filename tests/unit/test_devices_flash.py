@@ -202,6 +202,31 @@ def test_rollback_of_nothing_says_flash_first(world: World) -> None:
     assert "edgesmith flash --device desk" in caught.value.hint
 
 
+def test_rollback_without_an_earlier_release_speaks_of_no_downgrade(world: World) -> None:
+    flash_it(world)
+    with pytest.raises(IntegrityError) as caught:
+        roll_back("digits", world.device, events=world.events, transport=world.transport)
+    assert "there is no previous release" in caught.value.what
+    assert "edgesmith flash --list" in caught.value.hint
+    assert "downgrade" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "hinted"),
+    [
+        ("0.9.0 is older than the current 1.0.0; --allow-downgrade installs it anyway", True),
+        ("model/int8.onnx differs from the manifest", False),
+    ],
+)
+def test_only_a_downgrade_gets_the_hint_of_one(world: World, said: str, hinted: bool) -> None:
+    world.installer.install_refusal = Answer(returncode=7, stderr=f"installer: {said}\n")
+    with pytest.raises(IntegrityError) as caught:
+        flash_it(world)
+    assert said in caught.value.what
+    assert ("--allow-downgrade" in caught.value.hint) == hinted
+    assert ("anew" in caught.value.hint) != hinted
+
+
 def test_looking_changes_nothing(world: World) -> None:
     found = installed_releases(
         "digits", world.device, events=world.events, transport=world.transport

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from edgesmith.report.decision import decide
 from edgesmith.report.gates import judge_gates
 from edgesmith.report.numbers import (
+    counted,
     format_bytes,
     format_loss,
     format_metric,
@@ -165,6 +166,10 @@ def test_wrapping_loses_no_word(text: str, width: int) -> None:
 )
 def test_significant_digits(value: float, text: str) -> None:
     assert significant(value) == text
+
+
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    assert [counted(n, "group") for n in (0, 1, 2)] == ["0 groups", "1 group", "2 groups"]
 
 
 def test_units() -> None:

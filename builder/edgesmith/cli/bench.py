@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING, Any
 
 from edgesmith.cli.flash import DeviceResult, is_built, run_on_devices
@@ -143,7 +144,10 @@ def _plan(session: Session, name: str) -> DeviceResult:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < 1e7:
-        raise argparse.ArgumentTypeError(f"{text}: a number of seconds above 0 is expected")
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds above 0")
     return value

@@ -22,7 +22,10 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="folder to make; new or empty")
     parser.add_argument(
-        "--example", metavar="NAME", default=DEFAULT_EXAMPLE, help="example to start from (digits)"
+        "--example",
+        metavar="NAME",
+        default=DEFAULT_EXAMPLE,
+        help=f"example to start from: {', '.join(known_examples())} (default: {DEFAULT_EXAMPLE})",
     )
 
 
@@ -32,7 +35,7 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
     from edgesmith.resources import resource_folder
 
     root = resource_folder("examples")
-    known = sorted(p.name for p in root.iterdir() if (p / "edgesmith.toml").is_file())
+    known = known_examples()
     if arguments.example not in known:
         raise UsageError(
             f"unknown example '{arguments.example}'; {suggestion(arguments.example, known)}",
@@ -50,6 +53,14 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
     verb = "would write" if session.dry_run else "wrote"
     text = f"{verb} {target}\n{listing}\nnext: edgesmith run -p {shlex.quote(str(target))}"
     return Outcome(data={"folder": str(target), "files": [str(f) for f in files]}, text=text)
+
+
+def known_examples() -> list[str]:
+    """The names of the examples that come with edgesmith."""
+    from edgesmith.resources import resource_folder
+
+    root = resource_folder("examples")
+    return sorted(p.name for p in root.iterdir() if (p / "edgesmith.toml").is_file())
 
 
 def require_free(target: Path) -> None:

@@ -10,7 +10,13 @@ from typing import Any
 
 from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.transport import ANY_EXIT_CODE, RemoteCommand, Transport
-from edgesmith.errors import DeviceError, EdgesmithError, HostFileError, error_class_for
+from edgesmith.errors import (
+    DeviceError,
+    EdgesmithError,
+    HostFileError,
+    IntegrityError,
+    error_class_for,
+)
 from edgesmith.process import Completed
 from edgesmith.report.plain import clean
 
@@ -19,10 +25,20 @@ _MAX_LINES = 12
 
 _HINTS: Mapping[int, str] = {
     6: "see whether another installation is running and whether the device has room",
-    7: "build the bundle anew and flash again; for an older version use --allow-downgrade",
+    7: "build the bundle anew and flash again",
     8: "the release before is still the current one; run edgesmith -v to see the self-test",
     10: "check the device's file system: full, read-only, or a folder that is not writable",
 }
+
+_ROLLBACK_HINT = (
+    "see what is installed: edgesmith flash --list; without a sound earlier release there, build"
+    " the version you want and flash it"
+)
+# The installer names it where a release is older than the current one, and nowhere else.
+_DOWNGRADE_OPTION = "--allow-downgrade"
+_DOWNGRADE_HINT = (
+    f"give the model a newer version in edgesmith.toml, or flash with {_DOWNGRADE_OPTION}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +116,10 @@ class Installer:
         )
         done = self._transport.run(command, deadline=deadline)
         if done.returncode != 0:
-            raise self._failure(done, doing)
+            raise self._failure(done, verb, doing)
         return done
 
-    def _failure(self, done: Completed, doing: str) -> EdgesmithError:
+    def _failure(self, done: Completed, verb: str, doing: str) -> EdgesmithError:
         lines = [clean(line) for line in done.stderr.splitlines() if line.strip()]
         said = "".join(f"\n    | {line}" for line in lines[-_MAX_LINES:])
         code = done.returncode
@@ -115,7 +131,7 @@ class Installer:
         return error(
             f"device '{self._transport.device}': {doing} failed ({ending}){said}",
             where=self._transport.path(self._folder),
-            hint=_HINTS.get(code, "run the command again with -v and read what the installer says"),
+            hint=_hint(code, verb, done.stderr),
         )
 
     def _strange(self, verb: str, output: str) -> DeviceError:
@@ -125,6 +141,14 @@ class Installer:
             where=self._transport.path(self.name),
             hint="remove that installer on the device and flash again",
         )
+
+
+def _hint(code: int, verb: str, said: str) -> str:
+    if code == IntegrityError.exit_code and verb == "rollback":
+        return _ROLLBACK_HINT
+    if code == IntegrityError.exit_code and _DOWNGRADE_OPTION in said:
+        return _DOWNGRADE_HINT
+    return _HINTS.get(code, "run the command again with -v and read what the installer says")
 
 
 def _releases(answer: Mapping[str, Any]) -> tuple[InstalledRelease, ...]:

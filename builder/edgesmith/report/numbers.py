@@ -22,6 +22,11 @@ METRIC_TITLES = {
 }
 
 
+def counted(count: int, noun: str) -> str:
+    """The count with its noun: "1 group", "2 groups"."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
 def significant(value: float, digits: int = 3) -> str:
     """`value` with so many significant digits, never in exponent form below a million."""
     if value == 0 or not math.isfinite(value):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgesmith.report.numbers import (
     METRIC_TITLES,
     SHARE_METRICS,
+    counted,
     format_bytes,
     format_count,
     format_interval,
@@ -207,7 +208,7 @@ def _accuracy_cell(name: str, measure: Measure) -> Cell:
     interval = format_interval(measure, lambda v: format_metric(name, v, unit=False))
     if measure.samples and name in SHARE_METRICS:
         interval += f" n={measure.samples}"
-        interval += f" in {measure.groups} groups" if measure.groups else ""
+        interval += f" in {counted(measure.groups, 'group')}" if measure.groups else ""
     return Cell(value=format_metric(name, measure.value), interval=interval)
 
 

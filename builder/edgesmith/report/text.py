@@ -9,6 +9,7 @@ from typing import Any
 from edgesmith.report.numbers import (
     METRIC_TITLES,
     SHARE_METRICS,
+    counted,
     format_bytes,
     format_interval,
     format_loss,
@@ -118,8 +119,8 @@ def _loss(one: ComparisonView) -> str:
     points = " points" if metric in SHARE_METRICS else ""
     value = format_loss(metric, loss.value, unit=False) + points
     interval = format_interval(loss, lambda v: format_loss(metric, v, unit=False))
-    samples = f" on {loss.samples} samples" if loss.samples else ""
-    samples += f" over {loss.groups} groups" if loss.groups else ""
+    samples = f" on {counted(loss.samples, 'sample')}" if loss.samples else ""
+    samples += f" over {counted(loss.groups, 'group')}" if loss.groups else ""
     test = f", McNemar p = {one.mcnemar_p:.2g}" if one.mcnemar_p is not None else ""
     return f"{title} loss {value}{interval}{samples}{test}"
 
