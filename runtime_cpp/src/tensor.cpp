@@ -1,5 +1,6 @@
 #include "edgesmith/tensor.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -100,6 +101,23 @@ std::string dims_text(const std::vector<std::int64_t>& dims) {
     text += (i == 0 ? "" : ", ") + std::to_string(dims[i]);
   }
   return text + "]";
+}
+
+Status check_size(const std::string& name, std::int64_t size) {
+  if (size >= 1) return Done{};
+  return Error{ErrorCode::kModelOrData,
+               "size '" + name + "' is " + std::to_string(size) + "; a size is 1 or more"};
+}
+
+Error too_large(const std::vector<std::int64_t>& dims, std::size_t element_bytes) {
+  const std::string wanted = "a tensor of " + dims_text(dims) + " elements of " +
+                             std::to_string(element_bytes) +
+                             (element_bytes == 1 ? " byte" : " bytes");
+  if (std::any_of(dims.begin(), dims.end(), [](std::int64_t dim) { return dim < 0; })) {
+    return {ErrorCode::kModelOrData, wanted + " is not possible: a size is below 0"};
+  }
+  return {ErrorCode::kModelOrData,
+          wanted + " is more than the memory that can be had; open the model with smaller sizes"};
 }
 
 std::vector<double> to_doubles(DataType type, const void* data, std::size_t bytes) {

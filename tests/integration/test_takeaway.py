@@ -29,9 +29,15 @@ set_target_properties(consumer PROPERTIES BUILD_RPATH "${hostile_DIR}/../..")
 """
 CONSUMER_CPP = """
 #include <hostile/model.hpp>
+#include <cstdint>
 #include <iostream>
 #include <numeric>
 int main(int, char** argv) {
+  for (const std::int64_t size :
+       {INT64_MIN, INT64_C(-1), INT64_C(0), INT64_C(99999999999999), INT64_MAX}) {
+    auto refused = hostile::Model::open(argv[1], hostile::Sizes{size});
+    if (refused || refused.error().code != edgesmith::ErrorCode::kModelOrData) return 2;
+  }
   auto model = hostile::Model::open(argv[1], hostile::Sizes{2});
   if (!model) { std::cerr << model.error().message; return 1; }
   static_assert(hostile::inputs::image_system_id::kDims[1] == 3);

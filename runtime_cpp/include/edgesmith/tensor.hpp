@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,6 +49,27 @@ std::optional<std::int64_t> element_count(const std::vector<std::int64_t>& dims)
 
 /// Dimensions as text, such as "[1, 3, 224, 224]".
 std::string dims_text(const std::vector<std::int64_t>& dims);
+
+/// Whether a dimension that the caller chooses is 1 or more. \return kModelOrData otherwise.
+Status check_size(const std::string& name, std::int64_t size);
+
+/// The error of a tensor that memory cannot hold.
+Error too_large(const std::vector<std::int64_t>& dims, std::size_t element_bytes);
+
+/// Zeroed memory for a tensor.
+/// \return kModelOrData if a dimension is negative, or if there is not so much memory.
+// A vector of bool has no elements in memory. NOLINTBEGIN(*-avoid-c-arrays)
+template <typename T>
+Result<std::unique_ptr<T[]>> allocate_elements(const std::vector<std::int64_t>& dims) {
+  const std::optional<std::int64_t> count = element_count(dims);
+  if (!count || *count > PTRDIFF_MAX / static_cast<std::ptrdiff_t>(sizeof(T))) {
+    return too_large(dims, sizeof(T));
+  }
+  std::unique_ptr<T[]> elements(new (std::nothrow) T[static_cast<std::size_t>(*count)]());
+  if (!elements) return too_large(dims, sizeof(T));
+  return elements;
+}
+// NOLINTEND(*-avoid-c-arrays)
 
 /// Converts elements to double. `bytes` is a multiple of the element's size.
 std::vector<double> to_doubles(DataType type, const void* data, std::size_t bytes);
