@@ -31,6 +31,10 @@ Result<IncomingManifest> incoming_manifest(const Store& store, const std::string
   return IncomingManifest{std::move(*manifest), std::move(*bytes)};
 }
 
+std::string version_text(const Manifest& manifest) {
+  return manifest.model_version + " (sequence " + std::to_string(manifest.sequence) + ")";
+}
+
 Status check_sequence(const Store& store, const Manifest& manifest, bool allow_downgrade) {
   const std::optional<std::string> current = store.linked("current");
   if (!current || *current == manifest.id || allow_downgrade) return Done{};
@@ -41,8 +45,8 @@ Status check_sequence(const Store& store, const Manifest& manifest, bool allow_d
     return Done{};
   }
   if (manifest.sequence >= installed->sequence) return Done{};
-  return integrity("sequence " + std::to_string(manifest.sequence) + " is older than the current " +
-                   std::to_string(installed->sequence) + "; --allow-downgrade installs it anyway");
+  return integrity(version_text(manifest) + " is older than the current " +
+                   version_text(*installed) + "; --allow-downgrade installs it anyway");
 }
 
 /// Removes a release that failed its self-test, unless a link still names it.

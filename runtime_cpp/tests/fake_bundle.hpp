@@ -26,7 +26,8 @@ struct FakeBundle {
 
 /// A bundle whose default variant is "int8" at model/int8.onnx.
 inline FakeBundle make_bundle(int sequence, std::vector<BundleFile> files,
-                              const std::string& schema_version = "1.0") {
+                              const std::string& schema_version = "1.0",
+                              const std::string& model_version = "1") {
   using nlohmann::json;
   json list = json::array();
   json variants = json::array();
@@ -42,7 +43,7 @@ inline FakeBundle make_bundle(int sequence, std::vector<BundleFile> files,
     variants.push_back({{"name", name}, {"path", file.path}, {"threads", 1}});
   }
   const json document = {{"schema_version", schema_version},
-                         {"model", {{"name", "tiny"}, {"version", "1"}}},
+                         {"model", {{"name", "tiny"}, {"version", model_version}}},
                          {"sequence", sequence},
                          {"target", "host"},
                          {"platform", "linux-x86_64"},

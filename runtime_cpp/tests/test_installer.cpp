@@ -132,6 +132,21 @@ void refusals(Checks& checks) {
   CHECK(!fs::exists(device.folder / "escape"));
 }
 
+void a_downgrade_names_the_versions(Checks& checks) {
+  const Device device;
+  const std::vector<test::BundleFile> files = bundle_of(1, "m").files;
+  const FakeBundle newer = test::make_bundle(200, files, "1.0", "1.0.0");
+  const FakeBundle older = test::make_bundle(100, files, "1.0", "0.9.0");
+  CHECK_EQUAL(device.drop_and_install(newer), 0);
+  device.drop(older);
+  // The last words of sh are the program and its arguments.
+  const auto refused = run_program(
+      {"/bin/sh", "-c", "exec \"$0\" \"$@\" 2>&1", kInstaller, "install", device.root, older.id});
+  CHECK_EQUAL(refused.exit_code, 7);
+  CHECK(refused.output.find("0.9.0 (sequence 100) is older than the current 1.0.0 (sequence 200); "
+                            "--allow-downgrade") != std::string::npos);
+}
+
 void self_test_has_an_end(Checks& checks) {
   const Device device;
   const FakeBundle slow = test::make_bundle(
@@ -221,6 +236,7 @@ int main() {
   return test::run_all({{"install_upgrade_rollback", install_upgrade_rollback},
                         {"only_what_is_missing", only_what_is_missing},
                         {"refusals", refusals},
+                        {"a_downgrade_names_the_versions", a_downgrade_names_the_versions},
                         {"self_test_has_an_end", self_test_has_an_end},
                         {"links_are_not_followed", links_are_not_followed},
                         {"busy", busy},
