@@ -35,8 +35,8 @@ Result<InputFile> parse_input(const AppModel& model, const std::string& text) {
   if (name == nullptr) {
     const std::string given = text.substr(0, split);
     if (names.empty()) return usage(model, "the model takes no input");
-    return usage(model, "the model has no input " + in_quotes(given) + "; did you mean '" +
-                            nearest(shown(given), names) + "'?");
+    return usage(model, "the model has no input " + in_quotes(given) + "; " +
+                            suggestion(shown(given), names, "'"));
   }
   if (split + 1 == text.size()) return usage(model, "input " + in_quotes(*name) + " has no file");
   return InputFile{*name, text.substr(split + 1)};
@@ -74,8 +74,8 @@ Result<AppOptions> parse_app_options(const AppModel& model, int argc, const char
   for (std::size_t i = 0; i < words.size(); ++i) {
     const Argument argument = split_argument(words[i]);
     if (std::find(kOptions.begin(), kOptions.end(), argument.option) == kOptions.end()) {
-      return usage(model, "unknown argument " + in_quotes(words[i]) + "; did you mean " +
-                              nearest(argument.option, {kOptions.begin(), kOptions.end()}) + "?");
+      return usage(model, "unknown argument " + in_quotes(words[i]) + "; " +
+                              suggestion(argument.option, {kOptions.begin(), kOptions.end()}));
     }
     if (argument.option == "--json" || argument.option == "--help") {
       if (argument.value) return usage(model, argument.option + " takes no value");
@@ -127,7 +127,8 @@ files:
         nothing is resized or scaled. Other inputs take prepared values as .npy, or the model
         takes images as they are when its project has a [preprocess] section.
 
-exit codes: 0 done, 2 command line, 3 model or data, 10 files
+exit codes: 0 done, 2 command line, 3 model (also one that is not there) or data, 8 not enough
+memory, 10 an input or sample file that cannot be read, or stdout that cannot be written
 )";
 }
 

@@ -187,7 +187,9 @@ void command_lines(Checks& checks) {
     const auto options = parse(words);
     CHECK(!options && options.error().code == ErrorCode::kUsage);
   }
-  CHECK(has(parse({"--input", "y=f"}).error().message, "did you mean"));
+  CHECK(has(parse({"--input", "y=f"}).error().message, "did you mean 'x'?"));
+  CHECK(has(parse({"--input", "image=f"}).error().message, "known: 'x'"));
+  CHECK(has(parse({"--version"}).error().message, "known: --input, --model"));
   CHECK(has(app_help(app_model()), "x  float32 [batch, 4]"));
   CHECK(parse_app_options(app_model(), 0, nullptr));
 }

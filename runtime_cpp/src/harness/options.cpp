@@ -86,18 +86,21 @@ bool takes(Command command, int option) {
   }
 }
 
-std::string unknown_option(const char* argument) {
+std::string unknown_option(Command command, const char* argument) {
   const std::string given(argument);
   std::vector<std::string> known;
+  std::vector<std::string> fitting;
   for (const ::option& entry : kLongOptions) {
-    if (entry.name != nullptr) known.push_back(std::string("--") + entry.name);
+    if (entry.name == nullptr) continue;
+    known.push_back(std::string("--") + entry.name);
+    if (takes(command, entry.val)) fitting.push_back(known.back());
   }
   const std::string name = given.substr(0, given.find('='));
   if (std::find(known.begin(), known.end(), name) != known.end()) {
     return given.find('=') == std::string::npos ? "option " + name + " needs a value"
                                                 : "option " + name + " takes no value";
   }
-  return "unknown option " + given + "; did you mean " + nearest(name, known) + "?";
+  return "unknown option " + given + "; " + suggestion(name, fitting);
 }
 
 std::optional<double> real(const std::string& text) {
@@ -225,8 +228,8 @@ Result<Command> command_of(const std::string& word) {
   if (word == "measure") return Command::kMeasure;
   if (word == "--help" || word == "-h" || word == "help") return Command::kHelp;
   if (word == "--version") return Command::kVersion;
-  return usage("unknown command '" + word + "'; did you mean " +
-               nearest(word, {"bench", "verify", "info", "--help", "--version"}) + "?");
+  return usage("unknown command '" + word + "'; " +
+               suggestion(word, {"bench", "verify", "info", "--help", "--version"}));
 }
 
 Status check_together(const Options& options) {
@@ -261,7 +264,7 @@ Result<Options> parse_options(int argc, char** argv) {
     const int at = ::optind;
     const int code = ::getopt_long(argc, argv, "+", kLongOptions.data(), nullptr);
     if (code == -1) break;
-    if (code == '?') return usage(unknown_option(argv[at]));
+    if (code == '?') return usage(unknown_option(*command, argv[at]));
     if (!takes(*command, code)) {
       return usage(std::string(argv[1]) + " does not take " + argv[at]);
     }
