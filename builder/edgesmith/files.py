@@ -18,7 +18,8 @@ MARKER = ".edgesmith.json"
 
 _HINTS = {
     errno.ENOSPC: "free some disk space, or set EDGESMITH_CACHE to a folder on another disk",
-    errno.EROFS: "the file system is read-only: move the project to a writable one",
+    errno.EROFS: "the file system is read-only: move the project, or set EDGESMITH_CACHE, to a"
+    " writable one",
     errno.EACCES: "give your user write permission there, or move the project",
     errno.EPERM: "give your user write permission there, or move the project",
 }

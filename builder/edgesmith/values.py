@@ -68,7 +68,8 @@ class ExportedModel:
     """The FP32 ONNX model with its proof against the source.
 
     `preprocess` holds, for each input that has one, what stands at the graph's head before the
-    source's own model (the form of `worker/preprocess.py`).
+    source's own model (the form of `worker/preprocess.py`). `weights_sha256` is that of a PyTorch
+    source's parameters, empty for others.
     """
 
     onnx: OnnxFile
@@ -78,6 +79,7 @@ class ExportedModel:
     parity: tuple[ParityCheck, ...]
     tools: Mapping[str, str]
     preprocess: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    weights_sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,7 +132,7 @@ def test_preprocessing_that_does_not_fit_the_model(
     [
         ("[preprocess.picture]", "preprocess.picture: found 'picture', which is not defined"),
         ('[preprocess.image]\nfrom = { layout = "HWC" }', "has 4 dimensions"),
-        ("[preprocess.image]\nmean = [0.1, 0.2]", "one for each channel"),
+        ("[preprocess.image]\nmean = [0.1, 0.2]", "found 2 numbers; expected 1"),
         ("[preprocess.image]\nstd = [0.0]", "preprocess.image.std"),
         ("[preprocess.image]\nscale = 0", "preprocess.image.scale"),
         ('[preprocess.image]\nfrom = { dtype = "uint3" }', "preprocess.image.from.dtype"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from edgesmith.data.given_outputs import take_given_outputs
 from edgesmith.data.samples import OUTPUTS, Samples
 from edgesmith.errors import ModelError
 from edgesmith.export.torch_source import declared_inputs
@@ -143,6 +144,8 @@ def reference_stage(
                 where=f"data.evaluation = {project.settings.data.evaluation!r}",
                 hint="try [model] exporter = 'torchscript', or report it with the model",
             )
+        if evaluation.value.with_reference:
+            take_given_outputs(exported.value, evaluation, path)
         found = {"count": evaluation.value.count, "with_reference": True}
         value = Reference(samples=_sample_set(path, "reference", found), parity=parity)
         return Made(value=value, dependencies=dependencies)
@@ -178,6 +181,7 @@ def _torch_reference(
         "samples": str(evaluation.folder / evaluation.value.path),
         "inputs": model_inputs(project, exported.value),
         "output": str(path),
+        "weights_sha256": exported.value.weights_sha256,
     }
     done = call_worker(
         project,

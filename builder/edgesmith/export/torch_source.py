@@ -28,6 +28,7 @@ class _Candidate:
     parity: tuple[ParityCheck, ...]
     dependencies: tuple[Dependency, ...]
     tools: Mapping[str, str]
+    weights_sha256: str
 
 
 def declared_inputs(project: Project) -> list[dict[str, Any]]:
@@ -69,7 +70,8 @@ def export_torch(
     raise full_disk(reasons, where=where) or ModelError(
         f"no exporter gives a model that agrees with PyTorch\n{reasons}",
         where=where,
-        hint="change the part of forward() named above, or declare the sizes that really occur",
+        hint="see the reasons above: change that part of forward(), declare the sizes that really"
+        " occur, and let nothing in it be random",
     )
 
 
@@ -86,6 +88,7 @@ def _made(candidates: list[_Candidate], folder: Path) -> Made[ExportedModel]:
         ),
         parity=taken.parity,
         tools=dict(taken.tools),
+        weights_sha256=taken.weights_sha256,
     )
     return Made(value=value, dependencies=taken.dependencies)
 
@@ -125,6 +128,7 @@ def _try(
         parity=parity,
         dependencies=done.dependencies,
         tools=done.tools,
+        weights_sha256=str(done.result["weights_sha256"]),
     )
 
 

@@ -91,7 +91,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             hint="name an edgesmith.toml; models and data stay in files of their own",
         )
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UsageError(

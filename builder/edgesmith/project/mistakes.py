@@ -165,9 +165,8 @@ def _preprocess_mistakes(raw: Mapping[str, Any]) -> list[Mistake]:
             count = len(one[key]) if isinstance(one.get(key), list) else 1
             channels = shape[-3] if isinstance(shape, list) and len(shape) >= 3 else None
             if count > 1 and isinstance(channels, int) and count != channels:
-                finding = (
-                    f"found {count} numbers; expected one, or {channels}: one for each channel"
-                )
+                each = f", or {channels}: one for each channel" if channels > 1 else ""
+                finding = f"found {count} numbers; expected 1{each}"
                 mistakes.append(Mistake(location=("preprocess", name, key), finding=finding))
     return mistakes
 

@@ -42,6 +42,10 @@ Metric = Literal["top1", "top5", "cosine", "sqnr_db", "max_abs_error"]
 Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
+# Names of CMake packages that a generated project uses itself.
+TAKEN_NAMES = frozenset({"onnxruntime"})
+
+
 class Section(BaseModel):
     """A table of the project file: frozen, and unknown keys are errors."""
 
@@ -64,7 +68,10 @@ class InputSettings(Section):
 class ModelSettings(Section):
     """The model: what it is called, where it comes from, what it takes."""
 
-    name: Name = Field(description="Name of bundle, program and C++ package.")
+    name: Name = Field(
+        description="Name of bundle, program and C++ package; not that of a package inside it"
+        " (onnxruntime)."
+    )
     version: Version = Field(
         "0.1.0",
         description="MAJOR.MINOR.PATCH; goes into bundle and reports, and guards against rollback.",
@@ -92,6 +99,13 @@ class ModelSettings(Section):
         default_factory=dict,
         description="The inputs in the order of forward(); optional for .onnx sources.",
     )
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, value: str) -> str:
+        if value in TAKEN_NAMES:
+            raise ValueError("a name that no package inside the bundle has")
+        return value
 
 
 class CameraSettings(Section):

@@ -74,6 +74,8 @@ class _Accumulator:
         found, wanted = outputs[name].reshape(-1), reference[name].reshape(-1)
         self._count += 1
         if self._metric in TOP_K:
+            if label is not None:
+                _require_one_row(outputs[name])
             self._add_top_k(found, wanted, label, TOP_K[self._metric])
             return
         for one, values in outputs.items():
@@ -114,6 +116,18 @@ class _Accumulator:
             case _:
                 value = self._sum / self._count
         return MetricValue(name=self._metric, value=value, samples=self._count)
+
+
+def _require_one_row(output: Array) -> None:
+    """One label judges one row of classes."""
+    if output.ndim > 1 and output.size != output.shape[-1]:
+        raise ModelError(
+            f"a sample has one label, but the model's first output for it is {list(output.shape)}:"
+            " more than one row of classes",
+            where="data.evaluation",
+            hint="yield one item at a time, with a batch dimension of 1; for other outputs give"
+            " reference outputs instead of labels",
+        )
 
 
 def sqnr_db(signal: float, noise: float) -> float:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import onnx
     from onnxruntime.quantization import QuantType
 
+_QUANTIZED_OPERATORS = frozenset({
+    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
+    "ConvInteger", "MatMulInteger",
+})  # fmt: skip
 # The mark by which quantize_static knows that shape inference was done before it.
 _PREPROCESSED = ("onnx.quant.pre_process", "onnxruntime.quant")
 
@@ -43,6 +47,7 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     from onnxruntime import quantization
 
     model = onnx_file.load(plan.model)
+    _refuse_quantized(model)
     head = [node.name for node in head_nodes(model)]
     excluded = [*_excluded_nodes(model, plan.exclude), *head]
     reader = _reader(plan, events)
@@ -73,6 +78,16 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     if feed_integers(quantized):
         events.debug("quantize: the fed integers are the first layer's quantized input")
     onnx_file.save(quantized, output)
+
+
+def _refuse_quantized(model: onnx.ModelProto) -> None:
+    found = sorted({n.op_type for n in model.graph.node if n.op_type in _QUANTIZED_OPERATORS})
+    if found:
+        raise ModelError(
+            f"the model is quantized already: it has {', '.join(found)}",
+            where="model.source",
+            hint='give the float model, or take this one as it is: [quantize] precision = "fp32"',
+        )
 
 
 def _prepare(model: onnx.ModelProto, path: Path) -> None:

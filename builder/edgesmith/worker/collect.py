@@ -150,7 +150,7 @@ class _Reader:
         if array.dtype != dtype:
             raise self._bad(
                 f"{self._shown(index)}: '{name}' is {array.dtype}, the model takes {dtype}{camera}",
-                f"convert it: array.astype(numpy.{dtype})",
+                self._conversion(array, dtype),
             )
         shape = one["shape"]
         fits = array.ndim == len(shape) and all(
@@ -168,6 +168,14 @@ class _Reader:
                 "clean the data before it comes",
             )
         return array
+
+    def _conversion(self, array: Array, dtype: np.dtype[Any]) -> str:
+        if array.dtype.kind == "f" and dtype.kind in "iu" and dtype.itemsize == 1:
+            return (
+                f"bring it to the range of {dtype} first: for values in [0, 1]"
+                f" numpy.round(array * 255).astype(numpy.{dtype})"
+            )
+        return f"convert it: array.astype(numpy.{dtype})"
 
     def _fits(self, dim: int | str, size: int) -> bool:
         return dim == size if isinstance(dim, int) else size >= 1

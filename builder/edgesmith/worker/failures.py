@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import traceback
@@ -9,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 _LONGEST_LINE = 300
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # What running and exporting a PyTorch model takes, as packages to install.
 _TORCH_PACKAGES = "torch onnx onnxscript numpy safetensors"
 
@@ -59,7 +61,7 @@ def _packages() -> str:
 
 def describe(error: BaseException) -> str:
     """`TypeName: first lines of the message`."""
-    text = str(error).strip()
+    text = _COLOUR.sub("", str(error)).strip()
     lines = [line[:_LONGEST_LINE] for line in text.splitlines()[:6]]
     return f"{type(error).__name__}: " + "\n    ".join(lines) if lines else type(error).__name__
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 
 from .failures import WorkerFailure, missing_package
 from .source import load_callable
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def load_module(source: str) -> Any:
@@ -28,18 +31,45 @@ def load_module(source: str) -> Any:
     return module.cpu().eval()
 
 
-def check_input_count(module: Any, count: int, source: str) -> None:
-    """Raises WorkerFailure when forward() can't take `count` positional inputs."""
+def check_inputs(module: Any, names: Sequence[str], source: str) -> None:
+    """Raises WorkerFailure when forward() can't take these inputs, in this order.
+
+    They are given by position. Where all are names of forward()'s parameters, their order must be
+    that of forward(): anything else would swap inputs without a word.
+    """
     try:
-        inspect.signature(module.forward).bind(*range(count))
+        signature = inspect.signature(module.forward)
+        signature.bind(*names)
     except TypeError as error:
         raise WorkerFailure(
-            f"forward() does not take {count} inputs: {error}",
+            f"forward() does not take {len(names)} inputs: {error}",
             where=f"[model.inputs], model.source = {source!r}",
             hint="list the inputs in the order of forward()",
         ) from error
     except ValueError:  # a callable without a signature: only running it can tell
         return
+    parameters = [p.name for p in signature.parameters.values() if p.kind in _POSITIONAL]
+    if set(names) <= set(parameters) and list(names) != parameters[: len(names)]:
+        raise WorkerFailure(
+            f"the inputs are listed as {', '.join(names)}, forward() takes {', '.join(parameters)}",
+            where=f"[model.inputs], model.source = {source!r}",
+            hint="list the inputs in the order of forward(), without gaps: they are given by"
+            " position",
+        )
+
+
+def weights_digest(module: Any) -> str:
+    """SHA-256 over all parameters and buffers: two calls of the source must give the same."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        if isinstance(value, torch.Tensor):
+            plain = value.int_repr() if value.is_quantized else value
+            data = plain.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
+            digest.update(data.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def random_inputs(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .failures import WorkerFailure
-from .modules import call, load_module
+from .modules import call, load_module, weights_digest
 from .preprocess import apply
 from .tensors import SamplesWriter, open_samples
 
@@ -18,6 +18,12 @@ PROGRESS_EVERY = 25
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Writes `outputs/NAME` for every sample to `output`."""
     module = load_module(request["source"])
+    if request["weights_sha256"] not in ("", weights_digest(module)):
+        raise WorkerFailure(
+            "the model has other weights each time it is made",
+            where=f"model.source = {request['source']!r}",
+            hint="load trained weights in the callable, or call torch.manual_seed there",
+        )
     samples = open_samples(Path(request["samples"]))
     inputs = [samples[f"inputs/{one['name']}"] for one in request["inputs"]]
     steps = [one["preprocess"] for one in request["inputs"]]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .failures import WorkerFailure, describe, missing_package, place_in_project
-from .modules import call, check_input_count, load_module, random_inputs
+from .modules import call, check_inputs, load_module, random_inputs, weights_digest
 from .tensors import SamplesWriter
 
 MAX_SIZE_COMBINATIONS = 16
@@ -23,13 +23,20 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     folder = Path(request["folder"])
     inputs, source = request["inputs"], request["source"]
     module = load_module(source)
-    check_input_count(module, len(inputs), source)
+    check_inputs(module, [one["name"] for one in inputs], source)
+    weights = weights_digest(module)
     combinations = size_combinations(request["sizes"])
     outputs = _parity_files(module, request, combinations, folder)
     trace_sizes = {name: max([2, *sizes]) for name, sizes in request["sizes"].items()}
     arrays = random_inputs(inputs, trace_sizes, seed=0)
     reason = _export(module, request, arrays, outputs, folder / "model.onnx")
-    return {"outputs": outputs, "combinations": combinations, "draws": len(SEEDS), "failed": reason}
+    return {
+        "outputs": outputs,
+        "combinations": combinations,
+        "draws": len(SEEDS),
+        "failed": reason,
+        "weights_sha256": weights,
+    }
 
 
 def size_combinations(sizes: dict[str, list[int]]) -> list[dict[str, int]]:
@@ -101,8 +108,15 @@ def _export(
     except ImportError as error:
         raise missing_package(error, where=f"model.exporter = {request['exporter']!r}") from error
     except Exception as error:
-        return describe(error)
+        return describe(_root(error))
     return "" if path.is_file() else "the exporter wrote no file"
+
+
+def _root(error: BaseException) -> BaseException:
+    """What an exporter's own error was raised from: that names the place in the model."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _dynamic_shapes(inputs: list[dict[str, Any]], sizes: dict[str, list[int]]) -> tuple[Any, ...]:
