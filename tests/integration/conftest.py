@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -91,7 +92,13 @@ class Edgesmith:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=_interruptible,
         )
+
+
+def _interruptible() -> None:
+    """A shell's background jobs ignore interrupts, and would hand that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def stages_that_ran(result: Result) -> set[str]:
