@@ -141,7 +141,7 @@ void a_downgrade_names_the_versions(Checks& checks) {
   device.drop(older);
   // The last words of sh are the program and its arguments.
   const auto refused = run_program(
-      {"/bin/sh", "-c", "exec \"$0\" \"$@\" 2>&1", kInstaller, "install", device.root, older.id});
+      {"/bin/sh", "-c", R"(exec "$0" "$@" 2>&1)", kInstaller, "install", device.root, older.id});
   CHECK_EQUAL(refused.exit_code, 7);
   CHECK(refused.output.find("0.9.0 (sequence 100) is older than the current 1.0.0 (sequence 200); "
                             "--allow-downgrade") != std::string::npos);
