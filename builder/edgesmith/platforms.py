@@ -15,18 +15,25 @@ from typing import Any
 class RuntimeFacts:
     """The prebuilt ONNX Runtime: a wheel, and the files taken out of it with their SHA-256.
 
-    `library` names the shared library inside the wheel; `soname` is what programs link with.
+    `library` names the shared library inside the wheel; `soname` is what programs link with;
+    `content_version` is ONNX Runtime's own version, where it is not that of the package.
     """
 
     package: str
     version: str
     flavor: str
-    python_version: str
+    wheel_tag: str
     wheel_platform: str
     wheel_sha256: str
     library: str
     soname: str
     files: Mapping[str, str]
+    content_version: str = ""
+
+    @property
+    def library_version(self) -> str:
+        """The version of ONNX Runtime itself."""
+        return self.content_version or self.version
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,10 +70,11 @@ def test_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 
 def test_a_platform() -> None:
     text = resources.files("edgesmith").joinpath("platforms.toml").read_text()
-    older = text.replace("linux-x86_64", "linux-x86_64-old").replace(
+    table = text[text.index("[linux-x86_64]") : text.index("[linux-aarch64]")]
+    older = table.replace("linux-x86_64", "linux-x86_64-old").replace(
         'glibc_floor = "2.28"', 'glibc_floor = "2.17"'
     )
-    platforms = parse_platforms(text + older)
+    platforms = parse_platforms(f"{text}\n{older}")
     added = platforms["linux-x86_64-old"]
     assert added.zig.target == "x86_64-linux-gnu.2.17"
     assert added.runtime.wheel_sha256 == platforms["linux-x86_64"].runtime.wheel_sha256

@@ -155,7 +155,7 @@ def _content(
         "requires": _requires(needs, files, request.platform),
         "runtime": {
             "name": runtime.package,
-            "version": runtime.version,
+            "version": runtime.library_version,
             "wheel_sha256": runtime.wheel_sha256,
         },
         "provenance": {

@@ -23,7 +23,7 @@ class Archive:
     `file` is its file name; `folder` and `licence` are paths inside the archive. `files` pins
     the files below `folder` that are used, and `licence_sha256` the licence, where the archive
     itself is not kept.
-    `wheel_platform` and `python_version` choose among wheels. `content_version` is that of what
+    `wheel_platform` chooses among wheels. `content_version` is that of what
     is taken out, where it is not the archive's own.
     """
 
@@ -37,7 +37,6 @@ class Archive:
     licence_sha256: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     wheel_platform: str = ""
-    python_version: str = ""
     content_version: str = ""
 
     @property
@@ -90,17 +89,16 @@ def headers_archive() -> Archive:
 def archives_for(platform: Platform) -> Archives:
     """The pinned archives of `platform`."""
     runtime = platform.runtime
-    tag = f"cp{runtime.python_version.replace('.', '')}"
     name = runtime.package.replace("-", "_")
     wheel = Archive(
         channel="wheel",
         package=runtime.package,
         version=runtime.version,
         sha256=runtime.wheel_sha256,
-        file=f"{name}-{runtime.version}-{tag}-{tag}-{runtime.wheel_platform}.whl",
+        file=f"{name}-{runtime.version}-{runtime.wheel_tag}-{runtime.wheel_platform}.whl",
         files=runtime.files,
         wheel_platform=runtime.wheel_platform,
-        python_version=runtime.python_version,
+        content_version=runtime.library_version,
     )
     common = _common()
     return Archives(

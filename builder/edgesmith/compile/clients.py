@@ -27,6 +27,8 @@ _NETWORK_SIGNS = re.compile(
 _NPM_RETRIES = ("--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=4000")
 _HASHES = re.compile(r"Expected sha256 ([0-9a-f]{64}).*?Got\s+([0-9a-f]{64})", re.DOTALL)
 _ANY_EXIT = tuple(range(256))
+# Runtimes are taken from the wheel for this Python, whatever Python runs edgesmith.
+WHEEL_PYTHON = "3.11"
 
 # pip asks every source archive for its metadata, which by default means building it. Only the
 # bytes are wanted here, and nothing inside an archive should run on a mere download, so this
@@ -93,7 +95,7 @@ def _pip_download(archive: Archive, folder: Path) -> Command:
         argv += ["--only-binary=:all:"]
         if archive.wheel_platform:
             argv += ["--platform", archive.wheel_platform]
-            argv += ["--python-version", archive.python_version]
+            argv += ["--python-version", WHEEL_PYTHON]
     return _command(archive, argv, env)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from edgesmith.compile.archives import Archive, archives_for
+from edgesmith.compile.archives import LICENCE_FILE, Archive, archives_for
 from edgesmith.compile.downloads import Downloads
 from edgesmith.errors import ToolchainError
 from edgesmith.hashing import sha256_bytes
@@ -73,9 +73,12 @@ def _onnxruntime(platform: Platform, downloads: Downloads) -> Files:
                 files[f"lib/{runtime.soname}"] = data
             else:
                 files[f"licenses/onnxruntime/{PurePosixPath(path).name}"] = data
+    files.setdefault(
+        "licenses/onnxruntime/LICENSE", (downloads.headers / LICENCE_FILE).read_bytes()
+    )
     for name in archives_for(platform).headers.files:
         files[f"include/{name}"] = (downloads.headers / name).read_bytes()
-    values = {"ONNXRUNTIME_VERSION": runtime.version, "ONNXRUNTIME_SONAME": runtime.soname}
+    values = {"ONNXRUNTIME_VERSION": runtime.library_version, "ONNXRUNTIME_SONAME": runtime.soname}
     return {**files, **_cmake_package("onnxruntime", values)}
 
 

@@ -31,6 +31,8 @@ def encoding_for(target: Target) -> Encoding:
 
     x86: unsigned activations and signed per-channel weights are the only pair with fast
     convolution kernels; 7-bit weights can't saturate the 16-bit sums of CPUs without VNNI.
+    ARM: only signed activations reach the symmetric kernels; their sums of two products of
+    weights within [-127, 127] fit 16 bits.
     """
     if target.platform.int8_encoding == "u8s8":
         vnni = target.cpu in VNNI_CPUS
@@ -40,6 +42,8 @@ def encoding_for(target: Target) -> Encoding:
             weight_signed=True,
             reduce_range=not vnni,
         )
+    if target.platform.int8_encoding == "s8s8":
+        return Encoding(name="s8s8", activation_signed=True, weight_signed=True, reduce_range=False)
     raise UsageError(
         f"no INT8 encoding is known for the platform '{target.platform.name}'",
         where=f"targets.{target.name}.platform",

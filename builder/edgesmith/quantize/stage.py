@@ -165,7 +165,7 @@ class _Work:
         if found > allowed or simplified.onnx.ir_version > platform.max_ir_version:
             raise ModelError(
                 f"the model has opset {found} and IR version {simplified.onnx.ir_version}; ONNX"
-                f" Runtime {platform.runtime.version} of {platform.name} takes at most"
+                f" Runtime {platform.runtime.library_version} of {platform.name} takes at most"
                 f" {allowed} and {platform.max_ir_version}",
                 where="model.opset",
                 hint=f"set [model] opset = {allowed} or less, or export the ONNX file anew",
