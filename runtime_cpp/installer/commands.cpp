@@ -128,7 +128,7 @@ Status install(const Store& store, const std::string& id, const InstallOptions& 
   if (status) status = assemble(store, manifest, incoming->bytes);
   if (!status) return status;
   if (options.self_test) {
-    status = self_test(store.release(id), options.self_test_timeout_seconds);
+    status = self_test(store.release(id), options.self_test_timeout_seconds, options.emulator);
     if (!status) {
       discard(store, id);
       return status;

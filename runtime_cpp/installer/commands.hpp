@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "store.hpp"
 
@@ -12,6 +13,7 @@ struct InstallOptions {
   bool self_test = true;
   bool allow_downgrade = false;
   int self_test_timeout_seconds = 300;
+  std::vector<std::string> emulator;  ///< Program and arguments that run the self-test.
 };
 
 /// Prints the hashes of the files that have yet to be sent, one a line.
@@ -33,6 +35,7 @@ Status verify(const Store& store, const std::string& id);
 
 /// Runs `<release>/bin/harness verify`. \return kHarness if it fails, cannot start, or is not done
 /// in time.
-Status self_test(const std::string& release, int timeout_seconds);
+Status self_test(const std::string& release, int timeout_seconds,
+                 const std::vector<std::string>& emulator);
 
 }  // namespace edgesmith::installer

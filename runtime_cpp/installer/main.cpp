@@ -15,6 +15,7 @@ constexpr const char* kHelp = R"(Installs releases of one model into a folder of
 
 installer need DIR ID         prints the sha256 of the files that have yet to be sent
 installer install DIR ID [--no-self-test] [--self-test-timeout SECONDS] [--allow-downgrade]
+                              [--emulator WORD]...   what runs the self-test on an emulated device
 installer rollback DIR        makes the previous release current
 installer list DIR [--json]
 installer verify DIR [ID]     checks the files of a release (the current one)
@@ -49,6 +50,8 @@ Result<Arguments> parse(int argc, char** argv) {
       arguments.install.allow_downgrade = true;
     } else if (word == "--json") {
       arguments.json = true;
+    } else if (word == "--emulator" && i + 1 < argc) {
+      arguments.install.emulator.emplace_back(argv[++i]);
     } else if (word == "--self-test-timeout" && i + 1 < argc) {
       const std::string seconds = argv[++i];
       if (seconds.empty() || seconds.size() > 6 ||

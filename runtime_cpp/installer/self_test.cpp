@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "commands.hpp"
 
@@ -31,15 +32,20 @@ Status judge(int status) {
 
 }  // namespace
 
-Status self_test(const std::string& release, int timeout_seconds) {
-  const std::string program = release + "/bin/harness";
+Status self_test(const std::string& release, int timeout_seconds,
+                 const std::vector<std::string>& emulator) {
+  std::vector<std::string> words = emulator;
+  words.insert(words.end(), {release + "/bin/harness", "verify"});
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
   const pid_t child = ::fork();
   if (child < 0) return system_error("cannot start the self-test");
   if (child == 0) {
     // A group of its own, so that all it starts ends with it. Its words are talk, not our result.
     ::setpgid(0, 0);
     ::dup2(STDERR_FILENO, STDOUT_FILENO);
-    ::execl(program.c_str(), program.c_str(), "verify", static_cast<char*>(nullptr));
+    ::execv(arguments.front(), arguments.data());
     ::_exit(127);
   }
   ::setpgid(child, child);

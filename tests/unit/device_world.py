@@ -98,6 +98,8 @@ def make_device(root: Path, **gates: float) -> Device:
         name="desk",
         target="host",
         transport="local",
+        machine="EM_X86_64",
+        cpu=None,
         root=root,
         bench=BenchSettings(min_seconds=0.1, processes=2),
         gates=GateSettings.model_validate(gates),

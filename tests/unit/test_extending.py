@@ -25,6 +25,7 @@ from edgesmith.events import EventStream
 from edgesmith.platforms import parse_platforms
 from edgesmith.project import settings
 from edgesmith.project.load import load_project
+from edgesmith.project.project import Device
 from edgesmith.report.numbers import METRIC_TITLES
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +86,10 @@ def test_a_transport(project_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_pa
         typing.get_args(settings.DeviceSettings.model_fields["transport"].annotation)
     )
 
-    monkeypatch.setitem(TRANSPORTS, "local", FakeTransport)
+    def make(device: Device, events: EventStream) -> FakeTransport:
+        return FakeTransport(device=device.name, root=str(device.root), events=events)
+
+    monkeypatch.setitem(TRANSPORTS, "local", make)
     monkeypatch.setenv("EDGESMITH_DEVICES__DESK__ROOT", str(tmp_path / "device"))
     transport = connect(load_project(project_file).device("desk"), EventStream())
     assert isinstance(transport, FakeTransport)

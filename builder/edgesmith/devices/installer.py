@@ -87,7 +87,9 @@ class Installer:
 
     def install(self, bundle_id: str, options: Sequence[str], deadline: Deadline) -> None:
         """Verifies, self-tests and switches; raises the error class of the exit code."""
-        self._run(["install", bundle_id, *options], "installing the release", deadline)
+        emulator = [w for word in self._transport.emulator_argv for w in ("--emulator", word)]
+        words = ["install", bundle_id, *options, *emulator]
+        self._run(words, "installing the release", deadline)
 
     def rollback(self, deadline: Deadline) -> None:
         self._run(["rollback"], "going back to the release before", deadline)

@@ -146,6 +146,11 @@ class Transport(ABC):
             " of other projects: give this one another root where it is not",
         )
 
+    @property
+    def emulator_argv(self) -> tuple[str, ...]:
+        """What runs the device's programs where the device itself can't; empty elsewhere."""
+        return ()
+
     def machine(self, deadline: Deadline) -> str:
         """The device's architecture as `uname -m` says it; raises DeviceError."""
         answer = self._ask(["uname", "-m"], "asking for the architecture", deadline)

@@ -20,6 +20,8 @@ from edgesmith.project.settings import (
 )
 
 ALL = "all"
+# Emulated times mean nothing: one timed inference, and the accuracy.
+EMULATED_BENCH: dict[str, object] = {"min_seconds": 0.001, "min_iterations": 1, "processes": 1}
 Toolchain = Literal["zig", "gcc"]
 
 
@@ -37,12 +39,17 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """A device with its target's and its own overrides applied."""
+    """A device with its target's and its own overrides applied.
+
+    `machine` is that of its programs' ELF headers; `cpu` the core that is there or emulated.
+    """
 
     name: str
     target: str
     transport: str
     root: Path
+    machine: str
+    cpu: str | None
     bench: BenchSettings
     gates: GateSettings
 
@@ -91,12 +98,16 @@ class Project:
     def device(self, name: str) -> Device:
         """The device with its overrides; raises UsageError for an unknown name."""
         settings = _named(self.settings.devices, name, "device", self.file)
+        target = self.target(settings.target)
+        emulated = EMULATED_BENCH if settings.transport == "qemu-user" else {}
         return Device(
             name=name,
             target=settings.target,
             transport=settings.transport,
             root=_device_root(name, settings),
-            bench=_overridden(self.target(settings.target).bench, settings.bench),
+            machine=target.platform.elf.machine,
+            cpu=settings.cpu or target.cpu,
+            bench=_overridden(target.bench, {**emulated, **settings.bench}),
             gates=_overridden(self.settings.gates, settings.gates),
         )
 

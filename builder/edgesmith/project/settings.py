@@ -269,7 +269,14 @@ class DeviceSettings(Section):
     """A device that is flashed and measured."""
 
     target: Name = Field(description="Name of the target whose bundle it runs.")
-    transport: Literal["local"] = Field(description="How it is reached; `local`: this machine.")
+    transport: Literal["local", "qemu-user"] = Field(
+        description="How it is reached. `local`: this machine; `qemu-user`: an emulated device on"
+        " this machine, for outputs, not for times."
+    )
+    cpu: str | None = Field(
+        None,
+        description="CPU that `qemu-user` stands for, such as cortex-a53; default: the target's.",
+    )
     root: str | None = Field(
         None,
         min_length=1,
