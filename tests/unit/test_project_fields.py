@@ -38,7 +38,7 @@ FREE_TEXT = {
     "quantize.exclude[0]": "exclude matches nothing",
 }
 # Any name of a CPU is right: unknown ones get the careful default.
-NEVER_WRONG = {"targets.host.cpu"}
+NEVER_WRONG = {"targets.host.cpu", "devices.desk.cpu"}
 # Values that only the model's validators refuse.
 WRONG_TEXT = {
     "targets.host.platform": ("linux-mips", "linux-x86_64"),
