@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from edgesmith.data.samples import GROUPS, INPUTS, LABELS, OUTPUTS, Samples
 from edgesmith.hashing import sha256_file
 from edgesmith.model import numeric
 from edgesmith.quantize.metrics import Evaluation
-from edgesmith.values import SampleSet, Variant
+from edgesmith.values import SampleSet, SessionOptions, Variant
 from edgesmith.worker.tensors import SamplesWriter
 
 MAX_GOLDEN = 8
@@ -20,19 +21,30 @@ _METADATA = {"format": "edgesmith-samples", "schema_version": "1.0"}
 
 def write_samples(folder: Path, evaluation: Evaluation) -> SampleSet:
     """All evaluation samples with reference outputs and labels."""
-    return _write(folder / "samples.safetensors", evaluation, None, ())
+    return _write(folder / "samples.safetensors", evaluation, None, {})
 
 
-def write_golden(folder: Path, variants: tuple[Variant, ...], evaluation: Evaluation) -> SampleSet:
-    """The first MAX_GOLDEN samples, also with what each variant gives here."""
-    return _write(folder / "golden.safetensors", evaluation, MAX_GOLDEN, variants)
+def write_golden(
+    folder: Path,
+    variants: tuple[Variant, ...],
+    evaluation: Evaluation,
+    judging: Mapping[str, SessionOptions],
+) -> SampleSet:
+    """The first MAX_GOLDEN samples, also with what each variant gives on the target.
+
+    `judging` says, for each variant, with which session options that is computed here.
+    """
+    sessions = {
+        v.name: numeric.open_session(folder / v.onnx.path, judging[v.name], threads=v.threads)
+        for v in variants
+    }
+    return _write(folder / "golden.safetensors", evaluation, MAX_GOLDEN, sessions)
 
 
 def _write(
-    path: Path, evaluation: Evaluation, limit: int | None, variants: tuple[Variant, ...]
+    path: Path, evaluation: Evaluation, limit: int | None, sessions: Mapping[str, Any]
 ) -> SampleSet:
     samples, reference = Samples(evaluation.samples), Samples(evaluation.reference)
-    sessions = {v.name: _session(path.parent, v) for v in variants}
     numbers = {key: samples.whole(key) for key in (LABELS, GROUPS) if samples.has(key)}
     count = samples.count if limit is None else min(limit, samples.count)
     writer = SamplesWriter(path)
@@ -57,8 +69,3 @@ def _write(
         with_reference=True,
         source="evaluation",
     )
-
-
-def _session(folder: Path, variant: Variant) -> Any:
-    path = folder / variant.onnx.path
-    return numeric.open_session(path, variant.session_options, threads=variant.threads)

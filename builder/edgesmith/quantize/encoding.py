@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from edgesmith.errors import UsageError
 from edgesmith.project.project import Target
+from edgesmith.values import SessionOptions
 
 # CPUs by their compiler names whose 8-bit dot products accumulate in 32 bits (AVX512-VNNI or
 # AVX-VNNI). On all other x86 CPUs the kernels add pairs of products in 16 bits and saturate.
@@ -18,12 +20,24 @@ VNNI_CPUS = frozenset({
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """Signedness of activations and weights; `reduce_range` keeps weights within 7 bits."""
+    """Signedness of activations and weights; `reduce_range` keeps weights within 7 bits.
+
+    `exact_here` says that this machine's integer kernels give what the target's give. Others may
+    saturate where the target's do not: then outputs are judged in float, operator by operator
+    between QuantizeLinear and DequantizeLinear, which is what the integers mean.
+    """
 
     name: str
     activation_signed: bool
     weight_signed: bool
     reduce_range: bool
+    exact_here: bool
+
+    def judging(self, options: SessionOptions) -> SessionOptions:
+        """The session options for computing the target's outputs on this machine."""
+        if self.exact_here:
+            return options
+        return dataclasses.replace(options, graph_optimization_level="none")
 
 
 def encoding_for(target: Target) -> Encoding:
@@ -41,9 +55,16 @@ def encoding_for(target: Target) -> Encoding:
             activation_signed=False,
             weight_signed=True,
             reduce_range=not vnni,
+            exact_here=not vnni,
         )
     if target.platform.int8_encoding == "s8s8":
-        return Encoding(name="s8s8", activation_signed=True, weight_signed=True, reduce_range=False)
+        return Encoding(
+            name="s8s8",
+            activation_signed=True,
+            weight_signed=True,
+            reduce_range=False,
+            exact_here=False,
+        )
     raise UsageError(
         f"no INT8 encoding is known for the platform '{target.platform.name}'",
         where=f"targets.{target.name}.platform",

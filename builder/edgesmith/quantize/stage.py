@@ -145,7 +145,7 @@ class _Work:
             target=self.target.name,
             variants=variants,
             default_variant=variants[-1].name,
-            golden=write_golden(folder, variants, self._evaluation),
+            golden=write_golden(folder, variants, self._evaluation, self._judging()),
             evaluation=write_samples(folder, self._evaluation),
             calibration_method=tried[0].method if tried else "none",
             accuracy_metric=self.project.settings.data.metrics[0],
@@ -155,6 +155,12 @@ class _Work:
         )
         self._write_report(folder, value, tried)
         return value
+
+    def _judging(self) -> dict[str, SessionOptions]:
+        """For each variant, how its outputs on the target are computed here."""
+        options = self._options()
+        int8 = self.encoding.judging(options) if self.encoding else options
+        return {"fp32": options, "int8": int8}
 
     def _options(self) -> SessionOptions:
         return SessionOptions(config=NO_SILENT_QUANTIZATION)
@@ -205,7 +211,7 @@ class _Work:
             exclude=self.target.quantize.exclude,
         )
         quantize_static(plan, path, events=self.context.events)
-        metrics = evaluate(path, self._options(), self._evaluation)
+        metrics = evaluate(path, encoding.judging(self._options()), self._evaluation)
         lost = loss(baseline, metrics, metric)
         self.context.events.debug(f"quantize: {method} loses {lost:.4g} in {metric}")
         return _Candidate(method=method, path=path, metrics=metrics, loss=lost)
