@@ -346,3 +346,10 @@ def test_one_failing_device_hides_no_other() -> None:
     assert isinstance(attempts[1].error, DeviceError)
     assert smallest_failure([0, 8, 6, 0]) == 6
     assert smallest_failure([0]) == 0
+
+
+def test_flash_changes_nothing_on_a_device_that_cannot_run_the_bundle(world: World) -> None:
+    world.facts.probe = world.facts.probe.replace("GLIBC_2.36", "GLIBC_2.17")
+    with pytest.raises(DeviceError, match=r"GLIBC: needed 2\.28, found 2\.17"):
+        flash(world.bundle, world.device, events=world.events, transport=world.transport)
+    assert world.facts.sent == []

@@ -35,6 +35,10 @@ class FakeFacts:
     """What the fake device says of itself; tests change it as they go."""
 
     machine: str = "x86_64"
+    probe: str = (
+        "shell 023e00\nloader yes\nversion GLIBC_2.36\nversion GLIBCXX_3.4.30\n"
+        "version CXXABI_1.3.13\nversion GCC_12.0.0\nfeatures sse4_2 avx2\n"
+    )
     free_bytes: int = 1 << 40
     hard_links: bool = True
     programs: dict[str, Program] = field(default_factory=dict)
@@ -115,6 +119,7 @@ class FakeTransport(Transport):
     def _builtins(self) -> Mapping[str, Program]:
         return {
             "uname": lambda _: Answer(output=self.facts.machine + "\n"),
+            "sh": lambda _: Answer(output=self.facts.probe),
             "df": lambda _: Answer(output=_df(self.facts.free_bytes)),
             "test": lambda words: Answer(returncode=0 if Path(words[1]).exists() else 1),
             "ls": lambda words: Answer(output="\n".join(p.name for p in Path(words[1]).iterdir())),

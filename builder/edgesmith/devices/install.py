@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.installer import InstalledRelease, Installer
+from edgesmith.devices.preflight import require_runnable
+from edgesmith.devices.probe import probe
 from edgesmith.devices.registry import connect
 from edgesmith.devices.release import INSTALLER, MANIFEST, BundleFile, Release, open_release
 from edgesmith.devices.transport import BUSY_WAIT_S, DEVICE_LOCK, Transport
@@ -85,6 +87,8 @@ def flash(
     with transport.exclusive(DEVICE_LOCK, wait_s=BUSY_WAIT_S):
         deadline = Deadline.after(options.timeout_s)
         require_machine(release.requires, transport.machine(deadline), device.name)
+        facts = probe(transport, release.requires, deadline)
+        require_runnable(release.requires, facts, device.name)
         transport.make_folder(installer.incoming_folder, deadline)
         _send_manifest(release, transport, installer, deadline)
         sent_bytes = _send_files(release, transport, installer, deadline)

@@ -26,6 +26,10 @@ class QemuUserTransport(LocalTransport):
     def emulator_argv(self) -> tuple[str, ...]:
         return self._emulator.argv
 
+    @property
+    def system_root(self) -> str:
+        return "" if self._emulator.sysroot is None else str(self._emulator.sysroot)
+
     def machine(self, deadline: Deadline) -> str:
         """The emulated device's, whatever this machine is."""
         return MACHINES[self._emulator.cpu.machine].uname

@@ -151,6 +151,11 @@ class Transport(ABC):
         """What runs the device's programs where the device itself can't; empty elsewhere."""
         return ()
 
+    @property
+    def system_root(self) -> str:
+        """The folder that holds the device's system files; empty: the root of what it runs on."""
+        return ""
+
     def machine(self, deadline: Deadline) -> str:
         """The device's architecture as `uname -m` says it; raises DeviceError."""
         answer = self._ask(["uname", "-m"], "asking for the architecture", deadline)
