@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from conftest import Edgesmith
+
 from takeaway import FOUND, INPUT, OUTPUT, PHOTO, Array, run_in_python
+from workbench import Edgesmith
 
 IMAGE = np.random.default_rng(5).normal(size=(1, 3, 2, 2)).astype(np.float32)
 PIXELS = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3) * 20

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import QUICK, Edgesmith
 
 from bad_input import (
     Case,
@@ -32,6 +31,7 @@ from bad_input import (
     setting,
     written,
 )
+from workbench import QUICK, Edgesmith
 
 
 def data(body: str) -> Spoil:

@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from conftest import ROOT, Edgesmith
+
+from workbench import ROOT, Edgesmith
 
 EFFICIENTNET = ROOT / "examples" / "efficientnet-lite0"
 FRAMES = 8

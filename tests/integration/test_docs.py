@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, ROOT, Edgesmith
 
 from excerpts import Excerpt, excerpts, masked
+from workbench import QUICK, ROOT, Edgesmith
 
 PAGES = [
     ROOT / "README.md",

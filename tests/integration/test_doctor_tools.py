@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Edgesmith, copy_digits, edit_project
+
+from workbench import ROOT, Edgesmith, copy_digits, edit_project
 
 GCC_TARGET = '\n[targets.native]\nplatform = "linux-x86_64"\ntoolchain = "gcc"\n'
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import SHARED, Edgesmith, Result, edit_project
 
 from edgesmith.cache import cache_root
 from edgesmith.compile.archives import headers_archive
+from workbench import SHARED, Edgesmith, Result, edit_project
 
 # Runs the words after the first two with a small disk mounted over a folder; then lists what is
 # left there of unfinished work, before the disk goes away with its namespace.

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from conftest import Edgesmith
 from safetensors.numpy import load_file
 
 from edgesmith.model.numeric import open_session
 from edgesmith.report.schema import load_report
 from edgesmith.values import SessionOptions
+from workbench import Edgesmith
 
 
 def variant_of(bundle: Path, name: str) -> dict[str, object]:

@@ -6,9 +6,9 @@ import re
 import shlex
 
 import pytest
-from conftest import QUICK, Edgesmith
 
 from edgesmith.cli.main import VERBS
+from workbench import QUICK, Edgesmith
 
 VARIABLE = re.compile(r"(EDGESMITH_\w+)=(.*)")
 

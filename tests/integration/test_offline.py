@@ -10,10 +10,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from conftest import SHARED, Edgesmith, FirstBuild, copy_digits, edit_project
 
 from edgesmith.compile.archives import archives_for
 from edgesmith.platforms import load_platforms
+from workbench import SHARED, Edgesmith, FirstBuild, copy_digits, edit_project
 
 ARCHIVES = archives_for(load_platforms()["linux-x86_64"]).all()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import Edgesmith, stages_that_ran
+
+from workbench import Edgesmith, stages_that_ran
 
 EXPORTED = {"export", "reference"}
 SAMPLED = {"calibration", "evaluation"}

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, Edgesmith
+
+from workbench import ROOT, Edgesmith
 
 # The folder and the options of `make test-cpp-sanitized`, which leaves nothing to build here.
 BUILD = ROOT / "build" / "cpp-sanitized"

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import SHARED, Edgesmith, copy_digits, edit_project, make_cache, stages_that_ran
+
+from workbench import SHARED, Edgesmith, copy_digits, edit_project, make_cache, stages_that_ran
 
 # A user that the passwd file does not know; to the kernel it is still the one that runs the test.
 NO_HOME = ("unshare", "--map-user=12345", "--map-group=12345", "env", "-u", "HOME")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from conftest import ROOT, Edgesmith
+from workbench import ROOT, Edgesmith
 
 HEAVY = ("torch", "onnx", "onnxruntime", "numpy", "pydantic", "conan", "jinja2", "rich")
 

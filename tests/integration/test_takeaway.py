@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
-from takeaway import SAMPLES, make_bundle, make_request, run_in_python
 
 from edgesmith.bundle.verify import verify_bundle
 from edgesmith.compile.tools import search_path
 from edgesmith.generate.request import GenerateRequest
 from edgesmith.generate.stage import write_project
+from takeaway import SAMPLES, make_bundle, make_request, run_in_python
+from workbench import ROOT
 
 CONSUMER_CMAKE = """
 cmake_minimum_required(VERSION 3.25)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Edgesmith, Result, edit_project
 
 from edgesmith.compile.archives import headers_archive
 from edgesmith.hashing import sha256_bytes
+from workbench import ROOT, Edgesmith, Result, edit_project
 
 MAX_WHEEL_BYTES = 2_000_000
 TORCH_SOURCE = 'source = "model.py:build"'

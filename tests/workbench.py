@@ -9,18 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-from takeaway import make_bundle, make_request
-
 from edgesmith.cache import cache_root
-from edgesmith.generate.request import GenerateRequest
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent
 DIGITS = ROOT / "examples" / "digits"
 # Shared with the user's cache: verified by hash at every use, and expensive to make.
 SHARED = ("downloads", "zig")
@@ -141,19 +137,6 @@ def network_can_be_cut() -> bool:
     return subprocess.run([*NO_NETWORK, "true"], capture_output=True).returncode == 0
 
 
-@pytest.fixture
-def no_network() -> tuple[str, ...]:
-    """The launcher of a process that has no network."""
-    if not network_can_be_cut():
-        pytest.skip("the kernel refuses a network namespace")
-    return NO_NETWORK
-
-
-@pytest.fixture(scope="session")
-def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_cache(tmp_path_factory.mktemp("session"))
-
-
 @dataclass(frozen=True, kw_only=True)
 class FirstBuild:
     """The build of an empty cache: what `fetch` left there, how it was run, what it told."""
@@ -162,48 +145,3 @@ class FirstBuild:
     fetched: frozenset[str]
     launcher: tuple[str, ...]
     result: Any
-
-
-@pytest.fixture(scope="session")
-def first_build(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> FirstBuild:
-    """After a fetch, and without a network where it can be cut: test_offline.py looks at it."""
-    edgesmith = Edgesmith(folder=copy_digits(tmp_path_factory.mktemp("built")), cache=session_cache)
-    edgesmith.ok("fetch")
-    fetched = frozenset(path.name for path in session_cache.iterdir())
-    launcher = NO_NETWORK if network_can_be_cut() else ()
-    alone = Edgesmith(folder=edgesmith.folder, cache=session_cache, launcher=launcher)
-    result = alone.ok("build", "--offline", "--format", "json").json()
-    return FirstBuild(edgesmith=edgesmith, fetched=fetched, launcher=launcher, result=result)
-
-
-@pytest.fixture(scope="session")
-def built(first_build: FirstBuild) -> Edgesmith:
-    """The digits example, built once; tests must not change it."""
-    return first_build.edgesmith
-
-
-@pytest.fixture(scope="session")
-def hostile_request(tmp_path_factory: pytest.TempPathFactory, built: Edgesmith) -> GenerateRequest:
-    """A model with hostile names, and all that its project is generated from.
-
-    Made after the first build, which wants the cache empty.
-    """
-    return make_request(tmp_path_factory.mktemp("model"), built.cache)
-
-
-@pytest.fixture(scope="session")
-def hostile_bundle(
-    tmp_path_factory: pytest.TempPathFactory, hostile_request: GenerateRequest, session_cache: Path
-) -> Path:
-    """Its bundle; tests must not change it."""
-    folder = tmp_path_factory.mktemp("first") / "a folder"
-    make_bundle(folder, hostile_request, session_cache)
-    return folder / "bundle"
-
-
-@pytest.fixture
-def digits(tmp_path: Path, built: Edgesmith) -> Iterator[Edgesmith]:
-    """A fresh copy of the built project that a test may change; its cache is the session's."""
-    project = tmp_path / "my digits"
-    shutil.copytree(built.folder, project, symlinks=True)
-    yield Edgesmith(folder=project, cache=built.cache)

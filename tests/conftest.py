@@ -1,0 +1,78 @@
+"""What integration and device tests share: the digits example, built once in a session."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgesmith.generate.request import GenerateRequest
+from takeaway import make_bundle, make_request
+from workbench import (
+    NO_NETWORK,
+    Edgesmith,
+    FirstBuild,
+    copy_digits,
+    make_cache,
+    network_can_be_cut,
+)
+
+
+@pytest.fixture
+def no_network() -> tuple[str, ...]:
+    """The launcher of a process that has no network."""
+    if not network_can_be_cut():
+        pytest.skip("the kernel refuses a network namespace")
+    return NO_NETWORK
+
+
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_cache(tmp_path_factory.mktemp("session"))
+
+
+@pytest.fixture(scope="session")
+def first_build(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> FirstBuild:
+    """After a fetch, and without a network where it can be cut: test_offline.py looks at it."""
+    edgesmith = Edgesmith(folder=copy_digits(tmp_path_factory.mktemp("built")), cache=session_cache)
+    edgesmith.ok("fetch")
+    fetched = frozenset(path.name for path in session_cache.iterdir())
+    launcher = NO_NETWORK if network_can_be_cut() else ()
+    alone = Edgesmith(folder=edgesmith.folder, cache=session_cache, launcher=launcher)
+    result = alone.ok("build", "--offline", "--format", "json").json()
+    return FirstBuild(edgesmith=edgesmith, fetched=fetched, launcher=launcher, result=result)
+
+
+@pytest.fixture(scope="session")
+def built(first_build: FirstBuild) -> Edgesmith:
+    """The digits example, built once; tests must not change it."""
+    return first_build.edgesmith
+
+
+@pytest.fixture(scope="session")
+def hostile_request(tmp_path_factory: pytest.TempPathFactory, built: Edgesmith) -> GenerateRequest:
+    """A model with hostile names, and all that its project is generated from.
+
+    Made after the first build, which wants the cache empty.
+    """
+    return make_request(tmp_path_factory.mktemp("model"), built.cache)
+
+
+@pytest.fixture(scope="session")
+def hostile_bundle(
+    tmp_path_factory: pytest.TempPathFactory, hostile_request: GenerateRequest, session_cache: Path
+) -> Path:
+    """Its bundle; tests must not change it."""
+    folder = tmp_path_factory.mktemp("first") / "a folder"
+    make_bundle(folder, hostile_request, session_cache)
+    return folder / "bundle"
+
+
+@pytest.fixture
+def digits(tmp_path: Path, built: Edgesmith) -> Iterator[Edgesmith]:
+    """A fresh copy of the built project that a test may change; its cache is the session's."""
+    project = tmp_path / "my digits"
+    shutil.copytree(built.folder, project, symlinks=True)
+    yield Edgesmith(folder=project, cache=built.cache)
