@@ -19,6 +19,7 @@ _MASKS = (
     (re.compile(r"(?<=device )(?!#).*?(?= bundle )"), "this machine"),
     (re.compile(r"\b(?:valid|noisy|throttled|uncontrolled)\b"), "verdict"),
     (re.compile(r"report /?\S.*\.json"), "report FILE"),
+    (re.compile(r"^\S.*/bundle(?= bundle #)"), "FOLDER"),
 )
 # Paragraphs that tell about the machine, and are not there on every one.
 _OF_THE_MACHINE = ("conditions",)

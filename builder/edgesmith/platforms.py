@@ -42,6 +42,7 @@ class ElfFacts:
 
     machine: str
     bits: int
+    interpreter: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,11 @@ class ConanFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """One platform: its runtime, toolchains and what its models may contain."""
+    """One platform: its runtime, toolchains and what its models may contain.
+
+    `floors` holds the newest symbol version of each kind (GLIBC, GLIBCXX, CXXABI, GCC) that a
+    program may need, `cpu_features` what it may use unasked, by its names in /proc/cpuinfo.
+    """
 
     name: str
     providers: tuple[str, ...]
@@ -76,6 +81,8 @@ class Platform:
     max_opset: int
     max_ir_version: int
     default_toolchain: str
+    floors: Mapping[str, str]
+    cpu_features: tuple[str, ...]
     runtime: RuntimeFacts
     elf: ElfFacts
     zig: ZigFacts
@@ -103,8 +110,10 @@ def _platform(name: str, table: dict[str, Any]) -> Platform:
         max_opset=table["max_opset"],
         max_ir_version=table["max_ir_version"],
         default_toolchain=table["default_toolchain"],
+        floors=MappingProxyType(table["floors"]),
+        cpu_features=tuple(table["cpu_features"]),
         runtime=RuntimeFacts(**runtime),
         elf=ElfFacts(**table["elf"]),
-        zig=ZigFacts(**table["zig"]),
+        zig=ZigFacts(**table["zig"], glibc_floor=table["floors"]["GLIBC"]),
         conan=ConanFacts(**table["conan"]),
     )

@@ -164,6 +164,33 @@ class GeneratedProject:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartSize:
+    """Bytes of one part of a bundle; `on_device`: it stays on devices."""
+
+    part: str
+    on_device: bool
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSize:
+    """Bytes of one file of a bundle."""
+
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleSize:
+    """What takes how much room: the release is what stays on a device."""
+
+    parts: tuple[PartSize, ...]
+    release_bytes: int
+    archive_bytes: int
+    largest: tuple[FileSize, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bundle:
     """An assembled bundle; `id` is the SHA-256 of manifest.json's bytes."""
 
@@ -171,8 +198,7 @@ class Bundle:
     target: str
     platform: str
     archive: str
-    archive_bytes: int
-    release_bytes: int
+    size: BundleSize
     variants: tuple[str, ...]
     default_variant: str
 

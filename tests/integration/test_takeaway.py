@@ -236,7 +236,7 @@ def test_another_conan_home_and_gcc(
     programs = {f.path: f.sha256 for f in made.files if f.role in ("app", "runtime")}
     anew = verify_bundle(tmp_path / "zig" / "bundle")
     assert {f.path: f.sha256 for f in anew.files if f.path in programs} == programs
-    assert again.release_bytes > 0
+    assert again.size.release_bytes > 0
     gcc = make_request(tmp_path_factory.mktemp("gcc"), other, toolchain="gcc")
     make_bundle(tmp_path / "gcc", gcc, other)
     content = verify_bundle(tmp_path / "gcc" / "bundle").content

@@ -40,6 +40,7 @@ def test_figures_are_masked_and_words_are_not() -> None:
     one = "latency p50   135 µs [135, 136]\nbundle 0070f4a04bcbd1d2\n\nconditions\n  none"
     other = "latency p50   1.5 ms [1.4,\n  1.6]\nbundle aaaaaaaabbbbbbb1"
     assert masked(one) == masked(other) == ["latency p50 # unit [#, #] bundle #"]
+    assert masked("/a b/bundle\n  bundle 0070f4a04bcb") == masked("c/bundle\n bundle 0070f4a04bcc")
     assert masked("top-1 loss") != masked("top-5 loss")
     assert masked("loss -0.10") == masked("loss 0.00")
     assert masked("ship int8") != masked("ship fp32")

@@ -73,7 +73,7 @@ def test_a_platform() -> None:
     text = resources.files("edgesmith").joinpath("platforms.toml").read_text()
     table = text[text.index("[linux-x86_64]") : text.index("[linux-aarch64]")]
     older = table.replace("linux-x86_64", "linux-x86_64-old").replace(
-        'glibc_floor = "2.28"', 'glibc_floor = "2.17"'
+        'GLIBC = "2.28"', 'GLIBC = "2.17"'
     )
     platforms = parse_platforms(f"{text}\n{older}")
     added = platforms["linux-x86_64-old"]

@@ -29,6 +29,9 @@ def test_each_fact_is_usable(name: str) -> None:
     assert runtime.soname.startswith("libonnxruntime.so")
     assert all(_SHA256.fullmatch(sha256) for sha256 in runtime.files.values())
     assert platform.zig.target == f"{platform.zig.triple}.{platform.zig.glibc_floor}"
+    assert set(platform.floors) == {"GLIBC", "GLIBCXX", "CXXABI", "GCC"}
+    assert platform.elf.interpreter.startswith("/lib")
+    assert platform.cpu_features
     assert platform.zig.installer_triple.rpartition("-")[2].startswith("musl")
 
 

@@ -65,6 +65,10 @@ def test_each_lack_is_told(change: tuple[str, str], said: str) -> None:
 def test_cpu_features() -> None:
     (lack,) = lacks({**REQUIRES, "cpu_features": ["asimd", "asimddp"]}, facts())
     assert lack.needed == "asimddp"
+    # Raspberry Pi OS of 32 bits runs a 64-bit kernel, whose /proc/cpuinfo has other names.
+    assert lacks({**REQUIRES, "cpu_features": ["neon", "vfpv3"]}, facts()) == ()
+    without_proc = facts(RIGHT.replace("features fp asimd\n", ""))
+    assert lacks({**REQUIRES, "cpu_features": ["asimddp"]}, without_proc) == ()
 
 
 def test_a_login_that_talks_is_told() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgesmith.bundle.archive import write_archive
-from edgesmith.bundle.elf import Requirements, is_elf, requirements
+from edgesmith.bundle.elf import Requirements, read_elf, requirements
 from edgesmith.bundle.manifest import (
     MANIFEST,
     RELEASE_ROLES,
@@ -21,6 +21,8 @@ from edgesmith.bundle.manifest import (
     archive_name,
     sequence_of,
 )
+from edgesmith.bundle.preflight import above_floors, listed, require_fit
+from edgesmith.bundle.size import bundle_size
 from edgesmith.bundle.verify import verify_bundle
 from edgesmith.compile.stage import StagedTree
 from edgesmith.errors import HarnessError, ToolchainError
@@ -72,12 +74,12 @@ def assemble_bundle(
     """Fills the empty `folder` with the bundle and its archive, after checking both ways.
 
     On a host of the bundle's own architecture the harness verifies the golden samples. Raises
-    ToolchainError (wrong architecture, glibc above the floor), IntegrityError, HarnessError
+    ToolchainError (programs that would not run there), IntegrityError, HarnessError
     (self-test), HostFileError.
     """
     with host_file_errors(folder):
         files = _copy_files(staged.root, folder)
-        needs = _requirements(folder, files, request)
+        needs = _requirements(folder, files, request, events)
         content = _content(files, needs, staged, request)
         text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False)
         (folder / MANIFEST).write_text(text + "\n")
@@ -113,26 +115,19 @@ def _copy_files(root: Path, folder: Path) -> tuple[ManifestFile, ...]:
 
 
 def _requirements(
-    folder: Path, files: tuple[ManifestFile, ...], request: BundleRequest
+    folder: Path, files: tuple[ManifestFile, ...], request: BundleRequest, events: EventStream
 ) -> Requirements:
-    paths = [folder / file.path for file in files if file.role in ("app", "runtime")]
-    scripts = [path.name for path in paths if not is_elf(path)]
-    if scripts:
-        raise ToolchainError(
-            f"not a program or library: {', '.join(scripts)}",
-            where=str(folder),
-            hint="compile anew: edgesmith compile",
+    """What the programs need; those of a compiler other than Zig may need more than the floors."""
+    elves = [read_elf(folder, file.path) for file in files if file.role in ("app", "runtime")]
+    pinned = request.toolchain == "zig"
+    require_fit(elves, request.platform, floors=pinned)
+    above = () if pinned else above_floors(elves, request.platform)
+    if above:
+        events.warning(
+            f"devices of {request.platform.name} that have less than these are refused at flash\n"
+            + listed(above)
         )
-    needs = requirements(paths, platform=request.platform.elf)
-    floor = tuple(map(int, request.platform.zig.glibc_floor.split(".")))
-    if request.toolchain == "zig" and needs.versions.get("GLIBC", ()) > floor:
-        raise ToolchainError(
-            f"the programs need glibc {needs.version('GLIBC')}, newer than the platform's"
-            f" {request.platform.zig.glibc_floor}",
-            where=str(folder),
-            hint="this is a mistake in the platform's facts or in the toolchain: report it",
-        )
-    return needs
+    return requirements(elves)
 
 
 def _content(
@@ -195,7 +190,7 @@ def _requires(
         "libstdc++": {"glibcxx": needs.version("GLIBCXX"), "cxxabi": needs.version("CXXABI")},
         "libgcc": needs.version("GCC"),
         "libraries": list(needs.libraries),
-        "cpu_features": [],
+        "cpu_features": list(platform.cpu_features),
         "driver_libraries": [],
         "bytes": sum(file.bytes for file in files if file.role in RELEASE_ROLES),
     }
@@ -219,15 +214,21 @@ def _self_test(folder: Path, platform: Platform, events: EventStream) -> None:
 def _bundle(folder: Path, manifest: Manifest, request: BundleRequest) -> Bundle:
     name = archive_name(request.model_name, request.model_version, request.target)
     with host_file_errors(folder):
-        size = write_archive(folder, manifest, folder / name)
-    release = sum(file.bytes for file in manifest.files if file.role in RELEASE_ROLES)
+        archive_bytes = write_archive(folder, manifest, folder / name)
+        manifest_bytes = (folder / MANIFEST).stat().st_size
+    default = request.default_variant
+    size = bundle_size(
+        manifest.files,
+        variants={one.name: variant_path(one.name, default) for one in request.variants},
+        manifest_bytes=manifest_bytes,
+        archive_bytes=archive_bytes,
+    )
     return Bundle(
         id=manifest.id,
         target=manifest.target,
         platform=manifest.platform,
         archive=name,
-        archive_bytes=size,
-        release_bytes=release,
+        size=size,
         variants=tuple(variant.name for variant in request.variants),
         default_variant=request.default_variant,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from edgesmith.errors import ToolchainError
-from edgesmith.platforms import ElfFacts
+
+Version = tuple[int, ...]
 
 _VERSION = re.compile(r"(GLIBC|GLIBCXX|CXXABI|GCC)_(\d+(?:\.\d+)*)")
 # Not a number, but a feature that the loader has from this version on.
@@ -21,12 +22,29 @@ _MAGIC = b"\x7fELF"
 
 
 @dataclass(frozen=True, kw_only=True)
+class ElfFile:
+    """One program or library; `path` is relative to the bundle.
+
+    `versions` holds the newest symbol version of each kind (GLIBC, GLIBCXX, CXXABI, GCC) that it
+    asks of others, `search_path` the folders of its own RUNPATH or RPATH.
+    """
+
+    path: str
+    machine: str
+    bits: int
+    interpreter: str
+    needed: tuple[str, ...]
+    search_path: tuple[str, ...]
+    versions: Mapping[str, Version] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Requirements:
     """Needs of a set of ELF files: newest symbol version of each kind, libraries from outside."""
 
     interpreter: str
     libraries: tuple[str, ...]
-    versions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    versions: Mapping[str, Version] = field(default_factory=dict)
 
     def version(self, kind: str) -> str | None:
         """The newest version of `kind` (GLIBC, GLIBCXX, CXXABI, GCC) as text."""
@@ -34,42 +52,37 @@ class Requirements:
         return ".".join(map(str, found)) if found else None
 
 
-def is_elf(path: Path) -> bool:
-    """Whether the file begins as ELF files do."""
-    with path.open("rb") as file:
-        return file.read(len(_MAGIC)) == _MAGIC
+def read_elf(folder: Path, path: str) -> ElfFile:
+    """The facts of `folder/path`; raises ToolchainError for what is damaged or no ELF file."""
+    with (folder / path).open("rb") as stream:
+        if stream.read(len(_MAGIC)) != _MAGIC:
+            raise _bad(folder, path, "is neither a program nor a library")
+        stream.seek(0)
+        try:
+            return _facts(ELFFile(stream), path)
+        except (ELFError, ValueError, UnicodeError) as error:
+            raise _bad(folder, path, f"is damaged: {error}") from error
 
 
-def requirements(files: Iterable[Path], *, platform: ElfFacts) -> Requirements:
-    """What the ELF files among `files` need together.
+def requirements(files: Iterable[ElfFile]) -> Requirements:
+    """What `files` need together; libraries that are among them count as there.
 
-    Libraries that are among `files` count as there. Raises ToolchainError for a file that is not
-    of the platform, and for one that can't be read.
+    Raises ToolchainError for programs that ask for different loaders.
     """
-    interpreters: set[str] = set()
-    needed: set[str] = set()
-    present: set[str] = set()
-    versions: dict[str, tuple[int, ...]] = {}
-    for path in files:
-        present.add(path.name)
-        if not is_elf(path):
-            continue
-        with path.open("rb") as stream:
-            try:
-                elf = ELFFile(stream)
-                _require_machine(elf, platform, path)
-                interpreters |= set(_interpreters(elf))
-                needed |= set(_needed(elf))
-                for kind, version in _symbol_versions(elf):
-                    versions[kind] = max(versions.get(kind, ()), version)
-            except ELFError as error:
-                raise _bad(path, f"is damaged: {error}") from error
+    files = tuple(files)
+    interpreters = {file.interpreter for file in files if file.interpreter}
     if len(interpreters) > 1:
         raise ToolchainError(
             f"programs ask for different loaders: {', '.join(sorted(interpreters))}",
             where="bundle",
             hint="compile everything with the same toolchain",
         )
+    present = {file.path.rpartition("/")[2] for file in files}
+    needed = {library for file in files for library in file.needed}
+    versions: dict[str, Version] = {}
+    for file in files:
+        for kind, version in file.versions.items():
+            versions[kind] = max(versions.get(kind, ()), version)
     return Requirements(
         interpreter=next(iter(interpreters), ""),
         libraries=tuple(sorted(needed - present)),
@@ -77,28 +90,33 @@ def requirements(files: Iterable[Path], *, platform: ElfFacts) -> Requirements:
     )
 
 
-def _require_machine(elf: ELFFile, platform: ElfFacts, path: Path) -> None:
-    machine, bits = str(elf.header.e_machine), int(elf.elfclass)
-    if (machine, bits) != (platform.machine, platform.bits):
-        raise _bad(
-            path, f"is for {machine}, {bits} bits, not {platform.machine}, {platform.bits} bits"
-        )
+def _facts(elf: ELFFile, path: str) -> ElfFile:
+    tags = list(_dynamic_tags(elf))
+    # The loader looks at DT_RPATH only where there is no DT_RUNPATH.
+    paths = [tag.runpath for tag in tags if tag.entry.d_tag == "DT_RUNPATH"]
+    paths = paths or [tag.rpath for tag in tags if tag.entry.d_tag == "DT_RPATH"]
+    versions: dict[str, Version] = {}
+    for kind, version in _symbol_versions(elf):
+        versions[kind] = max(versions.get(kind, ()), version)
+    segments: Any = elf.iter_segments("PT_INTERP")
+    return ElfFile(
+        path=path,
+        machine=str(elf.header.e_machine),
+        bits=int(elf.elfclass),
+        interpreter=next((segment.get_interp_name() for segment in segments), ""),
+        needed=tuple(tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"),
+        search_path=tuple(folder for one in paths for folder in one.split(":")),
+        versions=versions,
+    )
 
 
-def _interpreters(elf: ELFFile) -> Iterator[str]:
-    segment: Any
-    for segment in elf.iter_segments("PT_INTERP"):
-        yield segment.get_interp_name()
-
-
-def _needed(elf: ELFFile) -> Iterator[str]:
+def _dynamic_tags(elf: ELFFile) -> Iterator[Any]:
     segment: Any
     for segment in elf.iter_segments("PT_DYNAMIC"):
-        for tag in segment.iter_tags("DT_NEEDED"):
-            yield tag.needed
+        yield from segment.iter_tags()
 
 
-def _symbol_versions(elf: ELFFile) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _symbol_versions(elf: ELFFile) -> Iterator[tuple[str, Version]]:
     section: Any = elf.get_section_by_name(".gnu.version_r")
     for _, auxiliaries in section.iter_versions() if section else ():
         for auxiliary in auxiliaries:
@@ -110,7 +128,7 @@ def _symbol_versions(elf: ELFFile) -> Iterator[tuple[str, tuple[int, ...]]]:
                 yield found[1], tuple(map(int, found[2].split(".")))
 
 
-def _bad(path: Path, finding: str) -> ToolchainError:
+def _bad(folder: Path, path: str, finding: str) -> ToolchainError:
     return ToolchainError(
-        f"{path.name} {finding}", where=str(path), hint="compile anew: edgesmith compile"
+        f"{path} {finding}", where=str(folder / path), hint="compile anew: edgesmith compile"
     )

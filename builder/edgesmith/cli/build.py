@@ -34,12 +34,22 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
 
 
 def describe(done: Any) -> str:
-    """Where a bundle lies, its id and its sizes."""
+    """Where a bundle lies, its id, and how large its parts are."""
+    from edgesmith.report.numbers import format_bytes
+    from edgesmith.report.plain import pad
+
     value = done.value
-    return (
-        f"{done.folder}\n"
+    size = value.size
+    rows = [(one.part, one.bytes, "" if one.on_device else "for bench only") for one in size.parts]
+    rows += [("release", size.release_bytes, "on the device")]
+    rows += [("archive", size.archive_bytes, value.archive)]
+    width = max(len(part) for part, _, _ in rows)
+    lines = [f"  {pad(p, width)}  {format_bytes(b):>7}  {note}".rstrip() for p, b, note in rows]
+    largest = ", ".join(f"{one.path} {format_bytes(one.bytes)}" for one in size.largest)
+    return "\n".join([
+        f"{done.folder}",
         f"  bundle {value.id[:16]}, {value.platform}, variants {', '.join(value.variants)}"
-        f" (default {value.default_variant})\n"
-        f"  release {value.release_bytes / 1e6:.1f} MB on the device, archive"
-        f" {value.archive} {value.archive_bytes / 1e6:.1f} MB"
-    )
+        f" (default {value.default_variant})",
+        *lines,
+        f"  largest: {largest}",
+    ])  # fmt: skip

@@ -1,0 +1,120 @@
+"""Whether a bundle's programs would run on its platform, judged before the bundle appears."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from edgesmith.bundle.elf import ElfFile
+from edgesmith.errors import ToolchainError
+from edgesmith.platforms import Platform
+
+INSTALLER = "bin/installer"
+LIBRARY_FOLDER = "lib"
+# What every glibc system has, with its loader: the C library, libstdc++ and libgcc.
+SYSTEM_LIBRARIES = frozenset({
+    "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1",
+    "libstdc++.so.6",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What is wrong with one file."""
+
+    path: str
+    what: str
+
+    def render(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+def unfit(files: Iterable[ElfFile], platform: Platform) -> tuple[Finding, ...]:
+    """All for which the files can't run on any device of the platform."""
+    files = tuple(files)
+    bundled = frozenset(
+        posixpath.basename(file.path)
+        for file in files
+        if posixpath.dirname(file.path) == LIBRARY_FOLDER
+    )
+    return tuple(
+        Finding(path=file.path, what=what)
+        for file in files
+        for what in _unfit(file, platform, bundled)
+    )
+
+
+def above_floors(files: Iterable[ElfFile], platform: Platform) -> tuple[Finding, ...]:
+    """Each symbol version that is newer than what the platform's devices are said to have."""
+    return tuple(
+        Finding(
+            path=file.path,
+            what=f"needs {kind}_{_text(version)}, the platform promises {platform.floors[kind]}",
+        )
+        for file in files
+        for kind, version in sorted(file.versions.items())
+        if kind in platform.floors and version > _version(platform.floors[kind])
+    )
+
+
+def require_fit(files: Iterable[ElfFile], platform: Platform, *, floors: bool) -> None:
+    """Raises ToolchainError that names all findings; `floors`: also versions above the floors."""
+    files = tuple(files)
+    findings = unfit(files, platform) + (above_floors(files, platform) if floors else ())
+    if findings:
+        raise ToolchainError(
+            f"the bundle would not run on {platform.name}\n" + listed(findings),
+            where=", ".join(dict.fromkeys(finding.path for finding in findings)),
+            hint='compile with toolchain = "zig", or name a platform that has it:'
+            " [platforms.NAME] with its own glibc",
+        )
+
+
+def listed(findings: Sequence[Finding]) -> str:
+    """One indented line for each."""
+    return "\n".join(f"    {finding.render()}" for finding in findings)
+
+
+def _unfit(file: ElfFile, platform: Platform, bundled: frozenset[str]) -> Iterator[str]:
+    elf = platform.elf
+    if (file.machine, file.bits) != (elf.machine, elf.bits):
+        yield f"is for {file.machine}, {file.bits} bits, not {elf.machine}, {elf.bits} bits"
+    if file.path == INSTALLER:
+        if file.interpreter or file.needed:
+            found = ", ".join([file.interpreter, *file.needed]).strip(", ")
+            yield f"is not static: needs {found}"
+        return
+    if file.interpreter and file.interpreter != elf.interpreter:
+        yield f"asks for the loader {file.interpreter}, devices have {elf.interpreter}"
+    folder = posixpath.dirname(file.path)
+    searched = {_resolved(entry, folder) for entry in file.search_path}
+    outside = [entry for entry in file.search_path if _resolved(entry, folder) is None]
+    if outside:
+        yield (
+            f"looks for libraries in {', '.join(entry or 'an empty entry' for entry in outside)},"
+            " which is not below its own bundle ($ORIGIN)"
+        )
+    system = SYSTEM_LIBRARIES | {posixpath.basename(elf.interpreter)}
+    for library in file.needed:
+        if library in bundled and LIBRARY_FOLDER not in searched:
+            yield f"needs {library} and does not look for it in {LIBRARY_FOLDER}/"
+        elif library not in bundled and library not in system:
+            yield f"needs {library}, which is neither in {LIBRARY_FOLDER}/ nor a system library"
+
+
+def _resolved(entry: str, folder: str) -> str | None:
+    """The folder of the bundle that an entry of a search path means; None for one outside."""
+    head, _, rest = entry.partition("/")
+    if head not in ("$ORIGIN", "${ORIGIN}"):
+        return None
+    place = posixpath.normpath(posixpath.join(folder, rest))
+    return None if place == ".." or place.startswith("../") else place
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
+
+
+def _text(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
