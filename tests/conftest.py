@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,16 @@ import pytest
 from edgesmith.generate.request import GenerateRequest
 from takeaway import make_bundle, make_request
 from workbench import (
+    EVERYWHERE,
     NO_NETWORK,
+    NOT_ROOT,
     Edgesmith,
     FirstBuild,
     copy_digits,
     make_cache,
     network_can_be_cut,
+    root_can_be_dropped,
+    without_compilers,
 )
 
 
@@ -76,3 +81,23 @@ def digits(tmp_path: Path, built: Edgesmith) -> Iterator[Edgesmith]:
     project = tmp_path / "my digits"
     shutil.copytree(built.folder, project, symlinks=True)
     yield Edgesmith(folder=project, cache=built.cache)
+
+
+@pytest.fixture(scope="session")
+def everywhere(tmp_path_factory: pytest.TempPathFactory, built: Edgesmith) -> Edgesmith:
+    """examples/digits-everywhere, built once for its three platforms; tests must not change it.
+
+    Built without a compiler on the PATH and, where the kernel lets us, by an ordinary user.
+    """
+    folder = tmp_path_factory.mktemp("everywhere")
+    project = folder / "digits"
+    shutil.copytree(EVERYWHERE, project, ignore=shutil.ignore_patterns("build", "reports"))
+    launcher = NOT_ROOT if os.geteuid() == 0 and root_can_be_dropped() else ()
+    edgesmith = Edgesmith(
+        folder=project,
+        cache=built.cache,
+        environment={"PATH": without_compilers(folder / "path")},
+        launcher=launcher,
+    )
+    edgesmith.ok("build", timeout_s=1800)
+    return edgesmith

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -145,3 +146,30 @@ class FirstBuild:
     fetched: frozenset[str]
     launcher: tuple[str, ...]
     result: Any
+
+
+EVERYWHERE = ROOT / "examples" / "digits-everywhere"
+# What may not be needed: a system's own compilers, and Node.js.
+COMPILERS = re.compile(
+    r"(.*-)?(gcc|g\+\+|cc|c\+\+|clang|clang\+\+|cpp|ld|ld\.\w+|lld|as|ar|ranlib|node|nodejs|npm|npx"
+    r"|zig|cmake|ninja|make|conan)(-[\d.]+)?"
+)
+# Owned files stay reachable; the process is an ordinary user's.
+NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+
+
+def without_compilers(folder: Path) -> str:
+    """A PATH on which everything of the system is, except what builds programs."""
+    folder.mkdir()
+    for source in (Path("/usr/bin"), Path("/usr/sbin")):
+        for program in source.iterdir():
+            link = folder / program.name
+            if not COMPILERS.fullmatch(program.name) and not link.exists():
+                link.symlink_to(program)
+    return str(folder)
+
+
+@functools.cache
+def root_can_be_dropped() -> bool:
+    """Whether the kernel lets us make a user namespace in which we are another user."""
+    return subprocess.run([*NOT_ROOT, "true"], capture_output=True).returncode == 0

@@ -8,7 +8,13 @@ needs=(
   "g++|g++|C++ tests under AddressSanitizer and UBSan, toolchain = \"gcc\""
   "/usr/include/valijson/validator.hpp|libvalijson-dev|the C++ check of reports against their schema"
   "strace|strace|the installer's test that kills it at every step"
-  "unshare|util-linux|the proof that an offline build needs no network"
+  "unshare|util-linux|the proofs that an offline build needs no network and no build needs root"
+  "qemu-aarch64-static|qemu-user-static|emulated devices"
+  "/usr/aarch64-linux-gnu/lib/libstdc++.so.6|libstdc++6-arm64-cross|emulated 64-bit ARM devices"
+  "/usr/arm-linux-gnueabihf/lib/libstdc++.so.6|libstdc++6-armhf-cross|emulated 32-bit ARM devices"
+  "/usr/sbin/sshd|openssh-server|devices that are reached by SSH"
+  "ssh|openssh-client|devices that are reached by SSH"
+  "aarch64-linux-gnu-g++|g++-aarch64-linux-gnu|toolchain = \"gcc\" for ARM"
 )
 
 present() {

@@ -18,6 +18,7 @@ from edgesmith.export.stage import export_stage, require_source
 from edgesmith.files import host_file_errors
 from edgesmith.model.user_code import Interpreter, interpreter_of
 from edgesmith.project.project import Project
+from edgesmith.quantize.ranges import Ranges, ranges_stage
 from edgesmith.quantize.stage import QuantizeInputs, quantize_stage, require_budget
 from edgesmith.simplify.stage import simplify_stage
 from edgesmith.stages import Context, Stage, StageResult, peek_stage, run_stage
@@ -99,11 +100,19 @@ class Pipeline:
         )
         return self._once(stage)
 
+    def ranges(self, method: str) -> StageResult[Ranges]:
+        """What every target's quantization shares; made when the first one asks for it."""
+        stage = ranges_stage(
+            self.project, method, self.simplified(), self.calibration(), self.context
+        )
+        return self._once(stage)
+
     def quantized(self, target: str) -> StageResult[QuantizedModel]:
         """Raises GateError when the accuracy budget is missed; the files are there then too."""
         inputs = QuantizeInputs(
             simplified=self.simplified(),
             calibration=self.calibration(),
+            ranges=self.ranges,
             evaluation=self.evaluation(),
             reference=self.reference(),
         )

@@ -317,7 +317,7 @@ EXAMPLE_CASES = [
     usage("unknown target", "build --target hots", "did you mean 'host'"),
     usage("unknown device", "run --device dekt", "did you mean 'desk'"),
     usage("truncated project file", "run", "edgesmith.toml", spoil=truncated("edgesmith.toml")),
-    usage("no bundle", "flash", "no bundle for target 'host'"),
+    usage("no bundle", "flash --device desk", "no bundle for target 'host'"),
     usage("no report", "report", "no report yet"),
     Case(name="a file for the build folder", command=("run",), code=10, says=("build",),
          spoil=written("build", "")),

@@ -114,7 +114,7 @@ def test_a_bug_leaves_its_trace_in_a_named_file(
 def test_help_of_init_names_every_example(capsys: pytest.CaptureFixture[str]) -> None:
     # The option's own words, not the examples of commands below; lines break at hyphens.
     text = "".join(run(capsys, "init", "--help")[1].partition("examples:")[0].split())
-    assert known_examples() == ["digits", "efficientnet-lite0"]
+    assert known_examples() == ["digits", "digits-everywhere", "efficientnet-lite0"]
     assert all(name in text for name in known_examples())
 
 

@@ -22,8 +22,11 @@ from edgesmith.project.load import load_project
 def test_each_cpu_is_complete(name: str) -> None:
     cpu = emulated_cpus()[name]
     assert cpu.machine in MACHINES
-    if cpu.machine != "EM_X86_64":
-        text = cpu.cpuinfo()
+    text = cpu.cpuinfo()
+    assert f"{name} (emulated)\n" in text
+    if cpu.machine == "EM_X86_64":
+        assert "avx2" in cpu.features.split()
+    else:
         assert f"CPU part\t: {cpu.part}\n" in text
         assert ("neon" if cpu.machine == "EM_ARM" else "asimd") in cpu.features.split()
 
@@ -47,7 +50,7 @@ def test_the_sysroot_shows_the_emulated_cpu(
     monkeypatch.setattr(
         emulation,
         "MACHINES",
-        {"EM_AARCH64": machine.__class__(**{**vars(machine), "libraries": str(libraries)})},
+        {"EM_AARCH64": machine.__class__(**{**vars(machine), "links": {"lib": str(libraries)}})},
     )
     monkeypatch.setattr(emulation, "find_qemu", lambda machine: Path("/qemu"))
     emulator = make_emulator(emulated_cpus()["cortex-a76"], tmp_path / "sysroots")

@@ -14,7 +14,7 @@ from edgesmith.data.samples import Samples
 from edgesmith.errors import ModelError, UsageError
 from edgesmith.project.load import load_project
 from edgesmith.quantize.metrics import _require_one_row
-from edgesmith.quantize.static import _refuse_quantized
+from edgesmith.quantize.ranges import refuse_quantized
 from edgesmith.stages import StageResult
 from edgesmith.values import ExportedModel, OnnxFile, SampleSet, TensorInfo
 from edgesmith.worker.failures import WorkerFailure
@@ -103,7 +103,7 @@ def test_a_quantized_model_is_not_quantized_again() -> None:
         [node], "g", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
     )
     with pytest.raises(ModelError, match="quantized already: it has DequantizeLinear"):
-        _refuse_quantized(helper.make_model(graph))
+        refuse_quantized(helper.make_model(graph))
 
 
 def test_the_name_of_a_package_inside_the_bundle(project_file: Path, project_text: str) -> None:

@@ -23,26 +23,33 @@ _CPU_FILES = {"possible": "0", "present": "0", "online": "0", "kernel_max": "0"}
 class Machine:
     """What emulating an ELF machine takes on this host.
 
-    `libraries` is where Debian's cross packages put the machine's C library, `packages` which
-    they are; empty where the host's own libraries serve. `uname` is what such a device says.
+    `links` are the sysroot's folders and what they stand for here: where Debian's cross packages
+    put the machine's C library, or the host's own system. `packages` are those that are needed.
+    `uname` is what such a device says.
     """
 
     qemu: str
     uname: str
     architecture: int
     default_cpu: str
-    libraries: str = ""
+    links: Mapping[str, str]
     packages: tuple[str, ...] = ()
 
 
 MACHINES: Mapping[str, Machine] = MappingProxyType({
-    "EM_X86_64": Machine(qemu="qemu-x86_64", uname="x86_64", architecture=0, default_cpu="haswell"),
+    "EM_X86_64": Machine(
+        qemu="qemu-x86_64",
+        uname="x86_64",
+        architecture=0,
+        default_cpu="haswell",
+        links={name: f"/{name}" for name in ("bin", "lib", "lib64", "usr")},
+    ),
     "EM_AARCH64": Machine(
         qemu="qemu-aarch64",
         uname="aarch64",
         architecture=8,
         default_cpu="cortex-a53",
-        libraries="/usr/aarch64-linux-gnu/lib",
+        links={"lib": "/usr/aarch64-linux-gnu/lib"},
         packages=("libc6-arm64-cross", "libstdc++6-arm64-cross"),
     ),
     "EM_ARM": Machine(
@@ -50,7 +57,7 @@ MACHINES: Mapping[str, Machine] = MappingProxyType({
         uname="armv7l",
         architecture=7,
         default_cpu="cortex-a7",
-        libraries="/usr/arm-linux-gnueabihf/lib",
+        links={"lib": "/usr/arm-linux-gnueabihf/lib"},
         packages=("libc6-armhf-cross", "libstdc++6-armhf-cross"),
     ),
 })  # fmt: skip
@@ -70,9 +77,12 @@ class EmulatedCpu:
 
     def cpuinfo(self) -> str:
         """What a board with one such core says in /proc/cpuinfo."""
+        name = f"{self.name} (emulated)"
+        if self.machine == "EM_X86_64":
+            return f"processor\t: 0\nmodel name\t: {name}\nflags\t\t: {self.features}\n\n"
         fields: dict[str, Any] = {
             "processor": 0,
-            "model name": f"{self.name} (emulated)",
+            "model name": name,
             "BogoMIPS": "100.00",
             "Features": self.features,
             "CPU implementer": f"{ARM_LIMITED:#x}",
@@ -104,17 +114,16 @@ def chosen_cpu(name: str | None, machine: str, where: str) -> EmulatedCpu:
 
 @dataclass(frozen=True, kw_only=True)
 class Emulator:
-    """Runs programs of one CPU on this host; `sysroot` is empty where none is needed."""
+    """Runs programs of one CPU on this host; they see files of `sysroot` before the host's."""
 
     program: Path
     cpu: EmulatedCpu
-    sysroot: Path | None
+    sysroot: Path
 
     @property
     def argv(self) -> tuple[str, ...]:
         """What stands before a program and its arguments."""
-        root = () if self.sysroot is None else ("-L", str(self.sysroot))
-        return (str(self.program), "-cpu", self.cpu.qemu, *root)
+        return (str(self.program), "-cpu", self.cpu.qemu, "-L", str(self.sysroot))
 
 
 def find_qemu(machine: str) -> Path:
@@ -137,29 +146,33 @@ def make_emulator(cpu: EmulatedCpu, folder: Path) -> Emulator:
     Raises DeviceError when QEMU or the machine's C library is missing, HostFileError.
     """
     program, machine = find_qemu(cpu.machine), MACHINES[cpu.machine]
-    if not machine.libraries:
-        return Emulator(program=program, cpu=cpu, sysroot=None)
-    libraries = Path(machine.libraries)
-    if not libraries.is_dir():
+    missing = [there for there in machine.links.values() if not Path(there).is_dir()]
+    if missing and machine.packages:
         raise DeviceError(
             f"the C library for {machine.uname} is not installed: emulated programs load it",
-            where=str(libraries),
+            where=missing[0],
             hint=f"run: apt-get install {' '.join(machine.packages)}",
         )
     sysroot = folder / cpu.name
     with host_file_errors(sysroot):
-        _write_sysroot(sysroot, libraries, cpu)
+        _write_sysroot(sysroot, machine.links, cpu)
     return Emulator(program=program, cpu=cpu, sysroot=sysroot)
 
 
-def _write_sysroot(sysroot: Path, libraries: Path, cpu: EmulatedCpu) -> None:
+def _write_sysroot(sysroot: Path, links: Mapping[str, str], cpu: EmulatedCpu) -> None:
     """QEMU looks below it first for every path that the program opens."""
     for folder in ("proc", "sys/devices/system/cpu"):
         (sysroot / folder).mkdir(parents=True, exist_ok=True)
-    link = sysroot / "lib"
-    if not link.is_symlink() or link.readlink() != libraries:
-        link.unlink(missing_ok=True)
-        link.symlink_to(libraries)
+    for name, target in links.items():
+        if Path(target).is_dir():
+            _link(sysroot / name, target)
     (sysroot / "proc" / "cpuinfo").write_text(cpu.cpuinfo())
     for name, value in _CPU_FILES.items():
         (sysroot / "sys" / "devices" / "system" / "cpu" / name).write_text(f"{value}\n")
+
+
+def _link(link: Path, target: str) -> None:
+    if link.is_symlink() and str(link.readlink()) == target:
+        return
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)

@@ -28,7 +28,7 @@ class QemuUserTransport(LocalTransport):
 
     @property
     def system_root(self) -> str:
-        return "" if self._emulator.sysroot is None else str(self._emulator.sysroot)
+        return str(self._emulator.sysroot)
 
     def machine(self, deadline: Deadline) -> str:
         """The emulated device's, whatever this machine is."""

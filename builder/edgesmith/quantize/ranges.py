@@ -91,7 +91,7 @@ def prepare(source: Path, path: Path) -> None:
     import onnx
 
     model = onnx_file.load(source)
-    _refuse_quantized(model)
+    refuse_quantized(model)
     prepared = onnx.shape_inference.infer_shapes(model)
     entry = prepared.metadata_props.add()
     entry.key, entry.value = _PREPROCESSED
@@ -134,7 +134,8 @@ def operators_to_quantize() -> list[str]:
     return sorted({*QLinearOpsRegistry, *QDQRegistry})
 
 
-def _refuse_quantized(model: onnx.ModelProto) -> None:
+def refuse_quantized(model: onnx.ModelProto) -> None:
+    """Raises ModelError for a model that holds quantized operators."""
     found = sorted({n.op_type for n in model.graph.node if n.op_type in _QUANTIZED_OPERATORS})
     if found:
         raise ModelError(

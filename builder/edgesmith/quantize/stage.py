@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from edgesmith.quantize.audit import fused_operators
 from edgesmith.quantize.bundle_samples import write_golden, write_samples
 from edgesmith.quantize.encoding import Encoding, encoding_for
 from edgesmith.quantize.metrics import Evaluation, evaluate, loss
+from edgesmith.quantize.ranges import Ranges
 from edgesmith.quantize.static import QuantizationPlan, quantize_static
 from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
 from edgesmith.values import (
@@ -42,10 +43,11 @@ SELF_TEST_MIN_SQNR_DB = {"fp32": 60.0, "int8": 15.0}
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeInputs:
-    """What the stages before left."""
+    """What the stages before left; `ranges` gives those of a calibration method when asked."""
 
     simplified: StageResult[SimplifiedModel]
     calibration: StageResult[SampleSet]
+    ranges: Callable[[str], StageResult[Ranges]]
     evaluation: StageResult[SampleSet]
     reference: StageResult[Reference]
 
@@ -202,10 +204,10 @@ class _Work:
         baseline: tuple[MetricValue, ...],
         metric: str,
     ) -> _Candidate:
-        calibration = self.inputs.calibration
+        ranges = self.inputs.ranges(method)
         plan = QuantizationPlan(
-            model=self._model,
-            samples=calibration.folder / calibration.value.path,
+            prepared=ranges.folder / ranges.value.prepared,
+            ranges=ranges.folder / ranges.value.path,
             method=method,
             encoding=encoding,
             exclude=self.target.quantize.exclude,

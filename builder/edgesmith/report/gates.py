@@ -122,7 +122,9 @@ def _peak_memory(
 ) -> Gate:
     # The peak is the largest that any process reached: a maximum, not an estimate.
     peak = None if run.verdict == "failed" else run.peak_rss_bytes
-    reason = run.error or "the device does not tell the peak memory"
+    untold = "the device does not tell the peak memory"
+    emulated = "an emulator's memory claims nothing"
+    reason = run.error or (emulated if run.verdict == "emulated" else untold)
     measure = Measure(value=peak, low=peak, high=peak, reason="" if peak is not None else reason)
     return _gate(run, name, limit, measure, "bytes", format_bytes)
 

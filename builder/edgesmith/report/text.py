@@ -27,6 +27,9 @@ from edgesmith.report.views import (
 
 _GATE_COLOURS: dict[str, Colour] = {"pass": "green", "fail": "red", "undecided": "yellow"}
 _TITLE_WIDTH = 9
+_EMULATED_NOTE = (
+    "outputs are those of such a CPU; times and memory would be the emulator's: left out"
+)
 _INTERVAL_NOTE = "(95 % intervals in brackets)"
 
 
@@ -66,6 +69,8 @@ def _headline(report: Mapping[str, Any], style: Style) -> list[str]:
     lines += _titled("runtime", " ".join([runtime["name"], runtime["version"]]), style)
     started = context["started_at"].replace("T", " ").replace("Z", " UTC")
     lines += _titled("measured", started, style)
+    if device.get("emulated"):
+        lines += _titled("emulated", _EMULATED_NOTE, style)
     return lines
 
 

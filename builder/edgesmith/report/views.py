@@ -58,7 +58,7 @@ class RunView:
     """One run. Times are in ns, memory and size in bytes.
 
     `load_ns` and `first_inference_ns` are medians over the processes, `peak_rss_bytes` the
-    largest of them.
+    largest of them; an emulated run has none of them, and no conditions: they are the emulator's.
     """
 
     key: str
@@ -141,6 +141,7 @@ def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None]) -> RunView:
     asked = run["requested"]
     latency = run["latency"] or {}
     processes = run["processes"]
+    own = [] if run["verdict"] == "emulated" else processes
     return RunView(
         key=run["key"],
         variant=asked["variant"],
@@ -155,13 +156,13 @@ def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None]) -> RunView:
         metrics=tuple(_metric(one) for one in run["accuracy"] or ()),
         agreement=_measure(run["reference"]["agreement"]) if run["reference"] else None,
         processes=len(processes),
-        load_ns=_median(p["load_ns"] for p in processes),
-        first_inference_ns=_median(p["first_inference_ns"] for p in processes),
-        peak_rss_bytes=_largest((p["memory"] or {}).get("peak_rss_bytes") for p in processes),
+        load_ns=_median(p["load_ns"] for p in own),
+        first_inference_ns=_median(p["first_inference_ns"] for p in own),
+        peak_rss_bytes=_largest((p["memory"] or {}).get("peak_rss_bytes") for p in own),
         size_bytes=sizes.get(asked["variant"]),
         conditions=tuple(
             Condition(name=c["name"], passed=c["passed"], advice=c["advice"])
-            for c in run["conditions"]
+            for c in (run["conditions"] if own else ())
         ),
     )
 

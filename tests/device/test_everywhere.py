@@ -1,0 +1,166 @@
+"""One project for three platforms: built by an ordinary user who has no compiler, and emulated."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from elftools.elf.elffile import ELFFile
+from safetensors.numpy import load_file
+
+from edgesmith.bundle.elf import is_elf, requirements
+from edgesmith.devices.emulation import MACHINES, chosen_cpu, make_emulator
+from edgesmith.errors import DeviceError
+from edgesmith.platforms import load_platforms
+from edgesmith.project.load import load_project
+from edgesmith.report.schema import load_report
+from workbench import COMPILERS, Edgesmith, root_can_be_dropped
+
+PLATFORMS = {"host": "linux-x86_64", "pi": "linux-aarch64", "board": "linux-armv7"}
+NEWEST_GLIBC = {"host": (2, 28), "pi": (2, 28), "board": (2, 34)}
+EMULATED = ("haswell", "cortex-a53", "cortex-a76", "cortex-a7")
+
+
+def bundle_of(everywhere: Edgesmith, target: str) -> Path:
+    return everywhere.folder / "build" / "digits" / target / "bundle"
+
+
+def manifest_of(bundle: Path) -> Any:
+    return json.loads((bundle / "manifest.json").read_text())
+
+
+def test_the_build_had_no_compiler_and_no_root(everywhere: Edgesmith) -> None:
+    path = Path(everywhere.environment["PATH"])
+    assert (path / "sh").exists()
+    assert [p.name for p in path.iterdir() if COMPILERS.fullmatch(p.name)] == []
+    for name in ("gcc", "g++", "clang", "ld", "node"):
+        assert COMPILERS.fullmatch(name)
+    for target, platform in PLATFORMS.items():
+        assert manifest_of(bundle_of(everywhere, target))["platform"] == platform
+    if os.geteuid() == 0 and not root_can_be_dropped():
+        pytest.skip("the kernel refuses a user namespace: the build ran as root")
+    who = [*everywhere.launcher, "id", "-u"]
+    assert subprocess.run(who, capture_output=True, text=True).stdout.strip() != "0"
+
+
+@pytest.mark.parametrize("target", PLATFORMS)
+def test_every_file_is_of_its_platform_and_old_enough(everywhere: Edgesmith, target: str) -> None:
+    bundle, platform = bundle_of(everywhere, target), load_platforms()[PLATFORMS[target]]
+    programs = [p for p in bundle.rglob("*") if p.is_file() and is_elf(p)]
+    assert {"harness", "installer", "digits-app"} <= {p.name for p in programs}
+    for program in programs:
+        needs = requirements([program], platform=platform.elf)
+        assert needs.versions.get("GLIBC", ()) <= NEWEST_GLIBC[target], program.name
+    installer = requirements([bundle / "bin/installer"], platform=platform.elf)
+    assert (installer.interpreter, installer.libraries, installer.versions) == ("", (), {})
+    assert requirements([bundle / "bin/harness"], platform=platform.elf).interpreter
+
+
+@pytest.mark.parametrize("target", PLATFORMS)
+def test_programs_look_beside_themselves_for_the_runtime(
+    everywhere: Edgesmith, target: str
+) -> None:
+    with (bundle_of(everywhere, target) / "bin/harness").open("rb") as stream:
+        dynamic: Any = ELFFile(stream).get_section_by_name(".dynamic")
+        paths = [tag.runpath for tag in dynamic.iter_tags("DT_RUNPATH")]
+    assert paths == ["$ORIGIN/../lib"]
+
+
+def test_each_target_has_its_encoding_from_one_calibration(everywhere: Edgesmith) -> None:
+    encodings = {
+        target: {
+            v["name"]: v["encoding"] for v in manifest_of(bundle_of(everywhere, target))["variants"]
+        }
+        for target in PLATFORMS
+    }
+    assert encodings["host"]["int8"] == "u8s8-7bit"
+    assert encodings["pi"]["int8"] == encodings["board"]["int8"] == "s8s8"
+    ranges = everywhere.folder / "build/digits/ranges"
+    assert [p.name for p in ranges.iterdir()] == ["minmax"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What a harness gave for every evaluation sample."""
+
+    logits: np.ndarray
+    labels: np.ndarray
+
+    def top1(self) -> float:
+        return float((self.logits.reshape(len(self.labels), -1).argmax(1) == self.labels).mean())
+
+
+def run_harness(bundle: Path, emulator: tuple[str, ...], variant: str, out: Path) -> Outputs:
+    argv = [
+        *emulator, bundle / "bin/harness", "bench", "--variant", variant, "--processes", "1",
+        "--min-iterations", "1", "--min-seconds", "0.001", "--outputs", out,
+        "--json", out.with_suffix(".json"),
+    ]  # fmt: skip
+    done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    samples = load_file(bundle / "bench/samples.safetensors")
+    return Outputs(logits=load_file(out)["outputs/output"], labels=samples["labels"].reshape(-1))
+
+
+@pytest.fixture(scope="module")
+def on_x86(everywhere: Edgesmith, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outputs]:
+    """What this machine gives for the x86-64 bundle's variants."""
+    folder, bundle = tmp_path_factory.mktemp("x86"), bundle_of(everywhere, "host")
+    return {
+        variant: run_harness(bundle, (), variant, folder / f"{variant}.safetensors")
+        for variant in ("fp32", "int8")
+    }
+
+
+def emulator_of(everywhere: Edgesmith, device: str) -> tuple[str, ...]:
+    found = load_project(everywhere.folder / "edgesmith.toml", {}).device(device)
+    try:
+        cpu = chosen_cpu(found.cpu, found.machine, device)
+        return make_emulator(cpu, everywhere.cache / "sysroots").argv
+    except DeviceError as error:
+        pytest.skip(str(error.what))
+
+
+@pytest.mark.parametrize("device", EMULATED)
+def test_emulated_outputs_agree_with_those_of_x86(
+    everywhere: Edgesmith, on_x86: dict[str, Outputs], device: str, tmp_path: Path
+) -> None:
+    emulator = emulator_of(everywhere, device)
+    target = load_project(everywhere.folder / "edgesmith.toml", {}).device(device).target
+    bundle = bundle_of(everywhere, target)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        fp32, int8 = pool.map(
+            lambda v: run_harness(bundle, emulator, v, tmp_path / f"{v}.safetensors"),
+            ("fp32", "int8"),
+        )
+    expected = on_x86["fp32"].logits
+    error = np.abs(fp32.logits - expected).max() / np.abs(expected).max()
+    assert error <= 1e-4
+    assert abs(int8.top1() - on_x86["int8"].top1()) <= 0.01
+
+
+@pytest.mark.parametrize("device", EMULATED)
+def test_an_emulated_device_is_flashed_and_measured(everywhere: Edgesmith, device: str) -> None:
+    emulator_of(everywhere, device)
+    flashed = everywhere.ok("flash", "--device", device, "--format", "json").json()
+    assert flashed["installations"][0]["self_test"] == "passed"
+    measured = everywhere.ok("bench", "--device", device, "--format", "json").json()
+    report = load_report(Path(measured["reports"][0]["file"]))
+    assert report["context"]["device"]["cpu"] == f"{device} (emulated)"
+    assert report["context"]["device"]["emulated"] is True
+    for run in report["runs"]:
+        assert run["verdict"] == "emulated" and run["latency"] is None
+        assert len(run["processes"]) == 1
+        top1 = next(m for m in run["accuracy"] if m["metric"] == "top1")
+        assert top1["samples"] == 500 and top1["value"] >= 0.99
+    shown = everywhere.ok("report", measured["reports"][0]["file"]).out
+    assert "emulated" in shown and "peak memory" not in shown and "speed-up not known" in shown
+    machine = load_project(everywhere.folder / "edgesmith.toml", {}).device(device).machine
+    assert report["context"]["device"]["architecture"] == MACHINES[machine].uname
