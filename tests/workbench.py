@@ -74,8 +74,8 @@ class Edgesmith:
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
         return Result(code=done.returncode, out=done.stdout, err=done.stderr)
 
-    def ok(self, *words: str | Path) -> Result:
-        result = self(*words)
+    def ok(self, *words: str | Path, timeout_s: float = 580) -> Result:
+        result = self(*words, timeout_s=timeout_s)
         assert result.code == 0, result.out + result.err
         return result
 
