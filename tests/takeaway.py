@@ -13,13 +13,15 @@ from safetensors.numpy import save_file
 from edgesmith import __version__
 from edgesmith.build_stages import tool_versions
 from edgesmith.bundle.assemble import BundleRequest, assemble_bundle
+from edgesmith.compile.compilers import system_compiler, zig_compiler
 from edgesmith.compile.downloads import fetch
 from edgesmith.compile.stage import CompileSettings, compile_project
 from edgesmith.events import EventStream
-from edgesmith.generate.request import GenerateRequest, Toolchain, VariantFile
+from edgesmith.generate.request import GenerateRequest, VariantFile
 from edgesmith.generate.stage import write_project
 from edgesmith.model import onnx_file
 from edgesmith.platforms import load_platforms
+from edgesmith.toolchains import toolchain_of
 from edgesmith.values import Bundle, SessionOptions, Variant
 
 PHOTO = "a photo"
@@ -91,9 +93,14 @@ def run_in_python(model: Path, image: Array, photo: Array) -> tuple[Array, Array
 
 
 def make_request(
-    folder: Path, cache: Path, *, name: str = "hostile", toolchain: Toolchain = "zig"
+    folder: Path, cache: Path, *, name: str = "hostile", toolchain: str = "zig"
 ) -> GenerateRequest:
     """Everything that a project is generated from; files are written below `folder`."""
+    tools = tool_versions()
+    compiler = zig_compiler(PLATFORM, tools["ziglang"])
+    if toolchain != "zig":
+        chosen = toolchain_of(toolchain, folder)
+        compiler = system_compiler(chosen, PLATFORM, cache=cache, events=EventStream())
     folder.mkdir(parents=True, exist_ok=True)
     model, samples = folder / "m.onnx", folder / "samples.safetensors"
     if not model.exists():
@@ -105,13 +112,13 @@ def make_request(
         model_version="1.2.3",
         target="host",
         platform=PLATFORM,
-        toolchain=toolchain,
+        compiler=compiler,
         variants=variants,
         default_variant="int8",
         golden=samples,
         evaluation=samples,
         downloads=fetch(PLATFORM, cache=cache, events=EventStream()),
-        tools=tool_versions(),
+        tools=tools,
         edgesmith_version=__version__,
     )
 
@@ -140,7 +147,7 @@ def bundle_request(request: GenerateRequest) -> BundleRequest:
         model_version=request.model_version,
         target=request.target,
         platform=request.platform,
-        toolchain=request.toolchain,
+        toolchain=request.compiler.toolchain.kind,
         variants=tuple(one.variant for one in request.variants),
         default_variant=request.default_variant,
         metrics=("cosine",),

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgesmith import __version__
 from edgesmith.bundle.assemble import BundleRequest, assemble_bundle
+from edgesmith.compile.compilers import Compiler, system_compiler, zig_compiler
 from edgesmith.compile.downloads import Downloads, fetch
 from edgesmith.compile.stage import CompileSettings, compile_project
 from edgesmith.generate.request import GenerateRequest, VariantFile
@@ -33,6 +34,15 @@ def tool_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in BUILD_TOOLS}
 
 
+def compiler_of(target: Target, context: Context) -> Compiler:
+    """The target's compiler, looked for now; raises ToolchainError and UsageError."""
+    if target.toolchain.kind == "zig":
+        return zig_compiler(target.platform, metadata.version("ziglang"))
+    return system_compiler(
+        target.toolchain, target.platform, cache=context.cache.root, events=context.events
+    )
+
+
 def _tree_digest(name: Resource) -> str:
     root = resource_folder(name)
     return sha256_tree(root, [p for p in root.rglob("*") if p.is_file()])
@@ -42,6 +52,7 @@ def generate_stage(
     project: Project,
     target: Target,
     quantized: StageResult[QuantizedModel],
+    compiler: Compiler,
     context: Context,
 ) -> Stage[GeneratedProject]:
     """The stage that makes `build/<model>/<target>/project`."""
@@ -55,7 +66,7 @@ def generate_stage(
             offline=context.offline,
             events=context.events,
         )
-        request = _generate_request(project, target, quantized, downloads)
+        request = _generate_request(project, target, quantized, compiler, downloads)
         return Made(value=write_project(folder, request))
 
     return Stage(
@@ -68,7 +79,8 @@ def generate_stage(
             "variants": [[v.name, v.onnx.sha256] for v in value.variants],
             "default_variant": value.default_variant,
             "samples": [value.golden.sha256, value.evaluation.sha256],
-            "target": [target.name, target.platform.name, target.toolchain],
+            "target": [target.name, target.platform.name],
+            "compiler": [str(target.toolchain.file or ""), compiler.abi],
             "templates": _tree_digest("templates"),
             "runtime": _tree_digest("runtime_cpp"),
             "tools": tools,
@@ -83,6 +95,7 @@ def _generate_request(
     project: Project,
     target: Target,
     quantized: StageResult[QuantizedModel],
+    compiler: Compiler,
     downloads: Downloads,
 ) -> GenerateRequest:
     model, value = project.settings.model, quantized.value
@@ -91,7 +104,7 @@ def _generate_request(
         model_version=model.version,
         target=target.name,
         platform=target.platform,
-        toolchain=target.toolchain,
+        compiler=compiler,
         variants=tuple(
             VariantFile(variant=one, file=quantized.folder / one.onnx.path)
             for one in value.variants
@@ -111,6 +124,7 @@ def bundle_stage(
     exported: StageResult[ExportedModel],
     quantized: StageResult[QuantizedModel],
     generated: StageResult[GeneratedProject],
+    compiler: Compiler,
     context: Context,
 ) -> Stage[Bundle]:
     """The stage that makes `build/<model>/<target>/bundle`."""
@@ -120,7 +134,7 @@ def bundle_stage(
         staged = compile_project(
             generated.folder,
             project.state_folder / "compile" / target.name,
-            CompileSettings(cache=context.cache.root),
+            CompileSettings(cache=context.cache.root, environment=compiler.environment),
             events=context.events,
         )
         return Made(value=assemble_bundle(folder, staged, request, events=context.events))
@@ -160,7 +174,7 @@ def _bundle_request(
         model_version=model.version,
         target=target.name,
         platform=target.platform,
-        toolchain=target.toolchain,
+        toolchain=target.toolchain.kind,
         variants=quantized.variants,
         default_variant=quantized.default_variant,
         metrics=tuple(project.settings.data.metrics),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from edgesmith.data.stage import Reference, reference_stage, samples_stage
 from edgesmith.errors import UsageError
@@ -31,6 +31,9 @@ from edgesmith.values import (
     SimplifiedModel,
 )
 
+if TYPE_CHECKING:
+    from edgesmith.compile.compilers import Compiler
+
 T = TypeVar("T")
 
 
@@ -45,6 +48,7 @@ class Pipeline:
     project: Project
     context: Context
     dry_run: bool = False
+    _compilers: dict[str, Compiler] = field(default_factory=dict)
     _results: dict[str, StageResult[Any]] = field(default_factory=dict)
 
     def _once(self, stage: Stage[T]) -> StageResult[T]:
@@ -129,13 +133,30 @@ class Pipeline:
                 self.project,
                 self.project.target(target),
                 self.quantized(target),
+                self.compiler(target),
                 self.context,
             )
         )
 
-    def require_downloads(self, targets: Iterable[str]) -> None:
-        """Offline, nothing is begun that lacks a download in the end; raises ToolchainError."""
-        if not self.context.offline or self.dry_run:
+    def compiler(self, target: str) -> Compiler:
+        """The target's compiler, asked once what it is; raises ToolchainError and UsageError."""
+        from edgesmith.build_stages import compiler_of
+
+        if target not in self._compilers:
+            self._compilers[target] = compiler_of(self.project.target(target), self.context)
+        return self._compilers[target]
+
+    def require_tools(self, targets: Iterable[str]) -> None:
+        """Nothing is begun that lacks a compiler, or offline a download, in the end.
+
+        Raises ToolchainError and UsageError.
+        """
+        if self.dry_run:
+            return
+        targets = tuple(targets)
+        for target in targets:
+            self.compiler(target)
+        if not self.context.offline:
             return
         from edgesmith.compile.downloads import require_downloads
 
@@ -148,7 +169,9 @@ class Pipeline:
         """Whether the target's generated project will be served without being made."""
         quiet = replace(self.context, events=EventStream())
         try:
-            Pipeline(project=self.project, context=quiet, dry_run=True).generated(target)
+            Pipeline(
+                project=self.project, context=quiet, dry_run=True, _compilers=self._compilers
+            ).generated(target)
         except WouldRun:
             return False
         return True
@@ -163,6 +186,7 @@ class Pipeline:
                 self.exported(),
                 self.quantized(target),
                 self.generated(target),
+                self.compiler(target),
                 self.context,
             )
         )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import platform as host
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
+
+_HOST_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,7 @@ class Platform:
 
     `floors` holds the newest symbol version of each kind (GLIBC, GLIBCXX, CXXABI, GCC) that a
     program may need, `cpu_features` what it may use unasked, by its names in /proc/cpuinfo.
+    `gcc_prefix` stands before the names of the platform's cross compilers.
     """
 
     name: str
@@ -87,6 +91,12 @@ class Platform:
     elf: ElfFacts
     zig: ZigFacts
     conan: ConanFacts
+    gcc_prefix: str
+
+
+def runs_here(elf: ElfFacts) -> bool:
+    """Whether this machine is Linux of the same architecture."""
+    return host.system() == "Linux" and host.machine() == _HOST_MACHINES.get(elf.machine)
 
 
 @functools.cache
@@ -116,4 +126,5 @@ def _platform(name: str, table: dict[str, Any]) -> Platform:
         elf=ElfFacts(**table["elf"]),
         zig=ZigFacts(**table["zig"], glibc_floor=table["floors"]["GLIBC"]),
         conan=ConanFacts(**table["conan"]),
+        gcc_prefix=table["gcc_prefix"],
     )

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgesmith.compile.compilers import zig_compiler
 from edgesmith.compile.downloads import Downloads
 from edgesmith.errors import ModelError
 from edgesmith.generate import render
@@ -40,7 +41,7 @@ def request(
         model_version="1.2.3-rc1",
         target="host",
         platform=load_platforms()["linux-x86_64"],
-        toolchain="zig",
+        compiler=zig_compiler(load_platforms()["linux-x86_64"], "0.17.0"),
         variants=(VariantFile(variant=variant, file=nowhere),),
         default_variant="int8",
         golden=nowhere,

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from edgesmith.compile.archives import archives_for
-from edgesmith.generate.context import CLANG_OF_ZIG
+from edgesmith.compile.compilers import CLANG_OF_ZIG
 from edgesmith.platforms import load_platforms
 from edgesmith.resources import resource_folder
 

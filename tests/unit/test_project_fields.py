@@ -42,6 +42,7 @@ NEVER_WRONG = {"targets.host.cpu", "devices.desk.cpu"}
 # Values that only the model's validators refuse.
 WRONG_TEXT = {
     "targets.host.platform": ("linux-mips", "linux-x86_64"),
+    "targets.host.toolchain": ("gccc", "a CMake toolchain file, such as board.cmake"),
     "devices.desk.root": ("/", "a folder of its own"),
     "devices.desk.target": ("hots", "did you mean 'host'"),
     "defaults.targets[0]": ("hots", "did you mean 'host'"),

@@ -36,7 +36,7 @@ def test_defaults_and_overrides(project_file: Path) -> None:
     )
     project = load_project(project_file, {})
     host, small = project.target("host"), project.target("small")
-    assert (host.toolchain, small.toolchain) == ("zig", "gcc")
+    assert (host.toolchain.kind, small.toolchain.kind) == ("zig", "gcc")
     assert host.quantize.accuracy_budget == 0.01
     assert small.quantize.accuracy_budget == 0.5
     assert small.quantize.calibration == "entropy"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform as host
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,8 +29,9 @@ from edgesmith.events import EventStream
 from edgesmith.files import copy_file, host_file_errors
 from edgesmith.generate.context import variant_path
 from edgesmith.hashing import sha256_file
-from edgesmith.platforms import Platform
+from edgesmith.platforms import Platform, runs_here
 from edgesmith.process import Command, run
+from edgesmith.toolchains import ToolchainKind
 from edgesmith.values import Bundle, Variant
 
 _ROLE_OF_FOLDER: dict[str, Role] = {
@@ -42,7 +42,6 @@ _ROLE_OF_FOLDER: dict[str, Role] = {
     "bench": "bench",
     "licenses": "licence",
 }
-_HOST_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
 _SELF_TEST_TIMEOUT_S = 600.0
 
 
@@ -58,7 +57,7 @@ class BundleRequest:
     model_version: str
     target: str
     platform: Platform
-    toolchain: str
+    toolchain: ToolchainKind
     variants: tuple[Variant, ...]
     default_variant: str
     metrics: tuple[str, ...]
@@ -197,7 +196,7 @@ def _requires(
 
 
 def _self_test(folder: Path, platform: Platform, events: EventStream) -> None:
-    if host.system() != "Linux" or host.machine() != _HOST_MACHINES.get(platform.elf.machine):
+    if not runs_here(platform.elf):
         events.info(f"the self-test of a {platform.name} bundle needs a device: skipped here")
         return
     command = Command(

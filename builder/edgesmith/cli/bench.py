@@ -96,7 +96,7 @@ def resolved_settings(project: Project, device: Device) -> dict[str, Any]:
             "name": target.name,
             "platform": target.platform.name,
             "cpu": target.cpu,
-            "toolchain": target.toolchain,
+            "toolchain": target.toolchain.name,
         },
         "device": {"name": device.name, "transport": device.transport},
     }

@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
         from edgesmith.values import to_record
 
         targets = pipeline.project.target_names(arguments.target)
-        pipeline.require_downloads(targets)
+        pipeline.require_tools(targets)
         done = [pipeline.bundle(target) for target in targets]
         records = [{"folder": str(one.folder), **to_record(one.value)} for one in done]
         return {"bundles": records}, "\n".join(describe(one) for one in done)

@@ -23,14 +23,14 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
 
     project, context = session.project(), session.context
     targets = [project.target(name) for name in project.target_names(arguments.target)]
-    wanted = {(target.platform.name, target.toolchain): target for target in targets}
+    wanted = {(target.platform.name, target.toolchain.kind): target for target in targets}
     names = [f"{platform} with {toolchain}" for platform, toolchain in wanted]
     if session.dry_run:
         return Outcome(data={"would_fetch": names}, text=f"would fetch: {', '.join(names)}")
     for target in wanted.values():
         prepare(
             target.platform,
-            target.toolchain,
+            target.toolchain.kind,
             cache=context.cache.root,
             offline=context.offline,
             events=context.events,

@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
         from edgesmith.values import to_record
 
         targets = pipeline.project.target_names(arguments.target)
-        pipeline.require_downloads(targets)
+        pipeline.require_tools(targets)
         done = [pipeline.generated(target) for target in targets]
         records = [{"folder": str(one.folder), **to_record(one.value)} for one in done]
         lines = [f"{one.folder}\n  its README.md tells how to build it by hand" for one in done]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgesmith.compile.tools import build_environment, program
@@ -32,6 +32,7 @@ class CMakeBuild:
     toolchain_file: Path
     abi: str
     cache: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def build_and_install(
         self, prefix: Path, *, events: EventStream, on_line: Callable[[str], None] | None = None
@@ -91,7 +92,7 @@ class CMakeBuild:
             hint="see the output above; the project's README.md tells how to build it by hand",
             timeout_s=_TIMEOUT_S,
             cwd=self.project,
-            env=build_environment(self.cache),
+            env={**build_environment(self.cache), **self.environment},
         )
         run(command, events=events, on_line=on_line)
 

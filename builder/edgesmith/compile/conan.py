@@ -58,9 +58,12 @@ def install_dependencies(
     *,
     cache: Path,
     events: EventStream,
+    environment: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> InstalledDependencies:
     """`conan install` of a generated project, building what is not in the home yet.
+
+    `environment` holds variables that the compiler is given besides our own.
 
     Raises ToolchainError with Conan's output when it fails.
     """
@@ -87,7 +90,7 @@ def install_dependencies(
             "--format=json",
             f"--out-file={graph}",
         )
-        _conan(install, home, cache, events, on_line=on_line)
+        _conan(install, home, cache, events, environment=environment, on_line=on_line)
     nodes: Mapping[str, Any] = json.loads(graph.read_text())["graph"]["nodes"]
     packages = [n for n in nodes.values() if n["ref"] and n["recipe"] != "Consumer"]
     return InstalledDependencies(
@@ -114,6 +117,7 @@ def _conan(
     cache: Path,
     events: EventStream,
     *,
+    environment: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> None:
     command = Command(
@@ -122,6 +126,6 @@ def _conan(
         hint="see the output above; `edgesmith doctor` checks the tools",
         timeout_s=_TIMEOUT_S,
         cwd=home,
-        env=build_environment(cache),
+        env={**build_environment(cache), **(environment or {})},
     )
     run(command, events=events, on_line=on_line)

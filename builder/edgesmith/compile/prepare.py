@@ -20,6 +20,7 @@ from edgesmith.events import EventStream
 from edgesmith.files import require_writable
 from edgesmith.platforms import Platform
 from edgesmith.process import Command, run
+from edgesmith.toolchains import ToolchainKind
 
 _TIMEOUT_S = 1800.0
 _PROGRAM = "#include <string>\nint main() { return static_cast<int>(std::string().size()); }\n"
@@ -36,11 +37,13 @@ class Prepared:
 
 
 def prepare(
-    platform: Platform, toolchain: str, *, cache: Path, offline: bool, events: EventStream
+    platform: Platform, toolchain: ToolchainKind, *, cache: Path, offline: bool, events: EventStream
 ) -> Prepared:
     """Downloads and compiles ahead, at the same time; raises ToolchainError or HostFileError."""
     zig = platform.zig
-    triples = (zig.target, zig.installer_triple) if toolchain == "zig" else ()
+    # Zig makes the static installer for every toolchain.
+    own = (zig.target,) if toolchain == "zig" else ()
+    triples = (*own, zig.installer_triple)
     environment = build_environment(cache)
     require_writable(cache)
     cancelled = threading.Event()

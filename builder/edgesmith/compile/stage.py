@@ -8,8 +8,8 @@ is a Conan package, so a change of the model compiles only the project's own thr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgesmith.compile.cmake import CMakeBuild
@@ -22,9 +22,13 @@ _NINJA_PROGRESS = re.compile(r"^\[(\d+)/(\d+)\]")
 
 @dataclass(frozen=True, kw_only=True)
 class CompileSettings:
-    """`cache` is edgesmith's cache folder, which holds the Conan home and Zig's cache."""
+    """`cache` is edgesmith's cache folder, which holds the Conan home and Zig's cache.
+
+    `environment` holds the variables that the compiler is given besides our own.
+    """
 
     cache: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,12 @@ def compile_project(
     on_line = _progress(events)
     events.info("conan install: dependencies, compiled once for each toolchain")
     installed = install_dependencies(
-        project_folder, work / "conan", cache=settings.cache, events=events, on_line=on_line
+        project_folder,
+        work / "conan",
+        cache=settings.cache,
+        environment=settings.environment,
+        events=events,
+        on_line=on_line,
     )
     build = CMakeBuild(
         project=project_folder,
@@ -60,6 +69,7 @@ def compile_project(
         toolchain_file=installed.toolchain_file,
         abi=installed.abi,
         cache=settings.cache,
+        environment=settings.environment,
     )
     events.info(f"cmake: compiling for {installed.abi}")
     build.build_and_install(work / "stage", events=events, on_line=on_line)

@@ -10,20 +10,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgesmith.cache import cache_root
-from edgesmith.compile import clients, tools
+from edgesmith.compile import clients, compilers, tools
 from edgesmith.compile.archives import Archive
 from edgesmith.compile.downloads import missing_archives
 from edgesmith.doctor.check import Check, failed, pip_install
 from edgesmith.errors import EdgesmithError
+from edgesmith.events import EventStream
 from edgesmith.project.project import Target
 
 _PROGRAMS = ("conan", "cmake", "ninja")
-_GCC_COMMANDS = {
-    "apt-get": "apt-get install g++",
-    "dnf": "dnf install gcc-c++",
-    "zypper": "zypper install gcc-c++",
-    "pacman": "pacman -S gcc",
-}
 
 
 def check_target(target: Target, *, offline: bool) -> Iterator[Check]:
@@ -32,7 +27,7 @@ def check_target(target: Target, *, offline: bool) -> Iterator[Check]:
     yield Check(
         part=part, name="platform", passed=True, found=target.platform.name, remedy="nothing to do"
     )
-    yield _toolchain(part, target.toolchain)
+    yield from _toolchain(part, target)
     yield from (_program(part, name) for name in _PROGRAMS)
     try:
         missing = missing_archives(target.platform, cache=cache_root())
@@ -43,18 +38,29 @@ def check_target(target: Target, *, offline: bool) -> Iterator[Check]:
     yield from _clients(part, missing)
 
 
-def _toolchain(part: str, toolchain: str) -> Check:
-    if toolchain == "gcc":
-        found = shutil.which("g++")
-        command = next((c for p, c in _GCC_COMMANDS.items() if shutil.which(p)), None)
-        return Check(
-            part=part,
-            name="toolchain gcc",
-            passed=found is not None,
-            found=found or "g++ is not on the PATH",
-            remedy=f"run: {command or _GCC_COMMANDS['apt-get']} (as root), or set toolchain ="
-            ' "zig", which needs no system compiler',
+def _toolchain(part: str, target: Target) -> Iterator[Check]:
+    """Zig is always needed: it makes the static installer."""
+    yield _zig(part)
+    toolchain = target.toolchain
+    if toolchain.kind == "zig":
+        return
+    try:
+        found = compilers.system_compiler(
+            toolchain, target.platform, cache=cache_root(), events=EventStream()
         )
+    except EdgesmithError as error:
+        yield failed(part, f"toolchain {toolchain.name}", error)
+        return
+    yield Check(
+        part=part,
+        name=f"toolchain {toolchain.name}",
+        passed=True,
+        found=found.title,
+        remedy="nothing to do",
+    )
+
+
+def _zig(part: str) -> Check:
     folder = _package_folder("ziglang")
     there = folder is not None and (folder / "zig").is_file()
     return Check(

@@ -6,14 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgesmith.compile.compilers import Compiler, clang_version
 from edgesmith.errors import ModelError
 from edgesmith.generate.identifiers import Identifiers
 from edgesmith.generate.request import GenerateRequest, VariantFile
 from edgesmith.platforms import ConanFacts, ZigFacts
 from edgesmith.values import TensorInfo
-
-# The clang inside each release of Zig, as Conan's settings name it.
-CLANG_OF_ZIG = {"0.17": "22"}
 
 # C++ element types; half precision has none in C++17 and is passed as bit patterns.
 _ELEMENTS = {
@@ -34,6 +32,8 @@ _ELEMENTS = {
 _LEVELS = {"disable": "kDisable", "basic": "kBasic", "extended": "kExtended", "all": "kAll"}
 _CLASS_MEMBERS = ("Model", "Tensor", "Sizes", "Span", "open", "run", "bind", "allocate",
                   "session_", "default_settings", "inputs", "outputs")  # fmt: skip
+# Zig compiles the static installer, whatever compiles the rest.
+_TOOLS = ("cmake", "conan", "ninja", "ziglang")
 _VARIANT_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -96,7 +96,7 @@ class ProjectContext:
     edgesmith_version: str
     target: str
     platform: str
-    toolchain: str
+    compiler: Compiler
     tools: tuple[str, ...]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
@@ -132,7 +132,7 @@ def context(request: GenerateRequest, *, requirements: Sequence[str]) -> Project
         edgesmith_version=request.edgesmith_version,
         target=request.target,
         platform=request.platform.name,
-        toolchain=request.toolchain,
+        compiler=request.compiler,
         tools=_tools(request),
         inputs=_tensors(default.variant.onnx.inputs, sizes, names, "input"),
         outputs=_tensors(default.variant.onnx.outputs, sizes, names, "output"),
@@ -141,7 +141,7 @@ def context(request: GenerateRequest, *, requirements: Sequence[str]) -> Project
         default_variant=next(v for v in variants if v.name == request.default_variant),
         zig=request.platform.zig,
         zig_version=zig_version,
-        clang_version=CLANG_OF_ZIG[".".join(zig_version.split(".")[:2])],
+        clang_version=clang_version(zig_version),
         conan=request.platform.conan,
         requirements=tuple(requirements),
     )
@@ -183,8 +183,7 @@ def _variant(one: VariantFile, default_variant: str) -> VariantContext:
 
 
 def _tools(request: GenerateRequest) -> tuple[str, ...]:
-    wanted = ["cmake", "conan", "ninja"] + (["ziglang"] if request.toolchain == "zig" else [])
-    return tuple(f"{name}=={request.tools[name]}" for name in wanted)
+    return tuple(f"{name}=={request.tools[name]}" for name in _TOOLS)
 
 
 def _sizes(inputs: Sequence[TensorInfo]) -> dict[str, Size]:

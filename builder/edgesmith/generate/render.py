@@ -45,6 +45,11 @@ def python_string(text: str) -> str:
     return ascii(text)
 
 
+def profile_string(text: object) -> str:
+    """A string in a Conan profile: JSON without the braces that the profile's Jinja looks for."""
+    return json_string(str(text)).replace("{", "\\u007b").replace("}", "\\u007d")
+
+
 def sh_quote(text: str) -> str:
     """One word of a POSIX shell."""
     return shlex.quote(text)
@@ -84,8 +89,8 @@ def all_bound(tensors: Iterable[Tensor]) -> bool:
     return all(tensor.is_bound for tensor in tensors)
 
 
-_FILTERS = (cpp_string, cmake_string, json_string, python_string, sh_quote, display,
-            markdown_code, cpp_dims, cpp_sizes, dims_text, all_bound)  # fmt: skip
+_FILTERS = (cpp_string, cmake_string, json_string, python_string, profile_string, sh_quote,
+            display, markdown_code, cpp_dims, cpp_sizes, dims_text, all_bound)  # fmt: skip
 
 
 class Renderer:

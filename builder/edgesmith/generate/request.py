@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from edgesmith.compile.compilers import Compiler
 from edgesmith.compile.downloads import Downloads
 from edgesmith.platforms import Platform
 from edgesmith.values import Variant
-
-Toolchain = Literal["zig", "gcc"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +32,7 @@ class GenerateRequest:
     model_version: str
     target: str
     platform: Platform
-    toolchain: Toolchain
+    compiler: Compiler
     variants: tuple[VariantFile, ...]
     default_variant: str
     golden: Path

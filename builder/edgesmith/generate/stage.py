@@ -16,7 +16,8 @@ from edgesmith.values import GeneratedProject
 
 INDEX = "conan/index"
 _ROOT_PACKAGES = ("edgesmith-runtime", "edgesmith-installer")
-_ZIG_ONLY = "conan/toolchain/"
+_WRAPPERS = "conan/toolchain/"
+_ZIG_ONLY = ("conan/toolchain/cc", "conan/toolchain/c++")
 
 
 def write_project(folder: Path, request: GenerateRequest) -> GeneratedProject:
@@ -32,7 +33,7 @@ def write_project(folder: Path, request: GenerateRequest) -> GeneratedProject:
         write_index(folder / INDEX, recipes)
         _render_all(folder, values)
         _copy_models(folder, request)
-        write_files(folder / "licenses", toolchain_licenses(request.toolchain))
+        write_files(folder / "licenses", toolchain_licenses(request.compiler.toolchain.kind))
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     return GeneratedProject(target=request.target, identifier=values.namespace, files=tuple(files))
 
@@ -48,15 +49,15 @@ def _render_all(folder: Path, values: ProjectContext) -> None:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(renderer.render(name, values), encoding="utf-8")
-        target.chmod(0o755 if path.startswith(_ZIG_ONLY) else 0o644)
+        target.chmod(0o755 if path.startswith(_WRAPPERS) else 0o644)
 
 
 def _output_path(name: str, values: ProjectContext) -> str | None:
     """Where a template's output goes; None when this toolchain has no use for it."""
     if name.startswith("conan/profiles/host_"):
-        chosen = name == f"conan/profiles/host_{values.toolchain}"
+        chosen = name == f"conan/profiles/host_{'zig' if values.compiler.is_zig else 'system'}"
         return "conan/profiles/host" if chosen else None
-    if name.startswith(_ZIG_ONLY) and values.toolchain != "zig":
+    if name in _ZIG_ONLY and not values.compiler.is_zig:
         return None
     if name == "src/model.hpp":
         return f"include/{values.package}/model.hpp"

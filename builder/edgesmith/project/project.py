@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 from edgesmith.errors import UsageError
 from edgesmith.files import home_folder
@@ -18,11 +18,11 @@ from edgesmith.project.settings import (
     ProjectSettings,
     QuantizeSettings,
 )
+from edgesmith.toolchains import Toolchain, toolchain_of
 
 ALL = "all"
 # Emulated times mean nothing: one timed inference, and the accuracy.
 EMULATED_BENCH: dict[str, object] = {"min_seconds": 0.001, "min_iterations": 1, "processes": 1}
-Toolchain = Literal["zig", "gcc"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class Project:
             name=name,
             platform=platform,
             cpu=settings.cpu,
-            toolchain=settings.toolchain or cast(Toolchain, platform.default_toolchain),
+            toolchain=toolchain_of(settings.toolchain or platform.default_toolchain, self.folder),
             quantize=_overridden(self.settings.quantize, settings.quantize),
             bench=_overridden(self.settings.bench, settings.bench),
         )

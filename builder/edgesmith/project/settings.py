@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
 
 from edgesmith.platforms import load_platforms
+from edgesmith.toolchains import is_toolchain
 
 _NAME = r"^[a-z][a-z0-9_-]*$"
 _VERSION = r"^\d{1,5}\.\d{1,5}\.\d{1,5}([-+][0-9A-Za-z.-]+)?$"
@@ -20,6 +28,14 @@ PATTERN_WORDS = {
     _VERSION: "a version such as 1.2.3, each number of at most five digits",
     _DIMENSION: "a name of letters, digits and '_' in quotes",
 }
+
+
+def _toolchain_name(value: str) -> str:
+    if not is_toolchain(value):
+        raise ValueError("'zig', 'gcc' or a CMake toolchain file, such as board.cmake")
+    return value
+
+
 Name = Annotated[str, StringConstraints(pattern=_NAME, max_length=64)]
 Version = Annotated[str, StringConstraints(pattern=_VERSION)]
 Dimension = Annotated[str, StringConstraints(pattern=_DIMENSION)]
@@ -38,6 +54,7 @@ Dtype = Literal[
     "bool",
 ]
 Metric = Literal["top1", "top5", "cosine", "sqnr_db", "max_abs_error"]
+ToolchainName = Annotated[str, AfterValidator(_toolchain_name)]
 # What fits a signed 32-bit number: dimensions and counts beyond it are slips.
 Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
@@ -246,8 +263,10 @@ class TargetSettings(Section):
 
     platform: str = Field(description="Name of a platform, such as linux-x86_64.")
     cpu: str | None = Field(None, description="CPU model, for choices that depend on it.")
-    toolchain: Literal["zig", "gcc"] | None = Field(
-        None, description="Compiler; default: the platform's."
+    toolchain: ToolchainName | None = Field(
+        None,
+        description="Compiler: `zig`, `gcc` (of the system; for ARM Debian's cross compilers) or a"
+        " CMake toolchain FILE.cmake; default: the platform's.",
     )
     quantize: dict[str, object] = Field(
         default_factory=dict, description="Keys of [quantize] that differ for this target."
