@@ -25,7 +25,7 @@ set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 include("${CMAKE_CURRENT_LIST_DIR}/cpu.cmake")
 """
-CPU = 'set(CMAKE_CXX_FLAGS_INIT "-mcpu=cortex-a53 $ENV{BOARD_FLAGS}")\n'
+CPU = 'set(CMAKE_CXX_FLAGS_INIT "-mcpu=cortex-a53")\n'
 TARGETS = """
 [targets.gcc-pi]
 platform = "linux-aarch64"
@@ -128,11 +128,8 @@ def test_bundles_of_gcc_and_of_a_toolchain_file(digits: Edgesmith) -> None:
         kind = content["provenance"]["toolchain"].split("-")[0]
         assert kind == {"gcc-pi": "gcc", "board-pi": "file"}[name]
         installer = read_elf(folder, "bin/installer")
-        assert (installer.machine, installer.interpreter, installer.needed) == (
-            "EM_AARCH64",
-            "",
-            (),
-        )
+        assert installer.machine == "EM_AARCH64"
+        assert (installer.interpreter, installer.needed) == ("", ())
         installers.add(sha256_file(folder / "bin" / "installer"))
         assert "libstdc++.so.6" in read_elf(folder, "bin/harness").needed
         assert "self-test passed" in digits.ok("flash", "--device", name).out
