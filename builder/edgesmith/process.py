@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import functools
 import os
 import shlex
 import shutil
@@ -10,13 +13,14 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from edgesmith.errors import EdgesmithError, ModelError, ToolchainError
 from edgesmith.events import EventStream
+from edgesmith.feeder import Feeder
 from edgesmith.files import full_disk
 from edgesmith.report.plain import clean
 
@@ -24,7 +28,7 @@ TAIL_LINES = 25
 _KILL_GRACE_S = 5.0
 # A line without an end is handed on in pieces of this length.
 _LONGEST_LINE = 1 << 16
-_CANCEL_POLL_S = 0.1
+_POLL_S = 0.1
 # Errors of commands that write to the host's disks; a device's full disk is the device's error.
 _ON_THIS_HOST = (ToolchainError, ModelError)
 
@@ -48,7 +52,8 @@ class Command:
     """What to run. `purpose` completes the sentence "... failed" in the error message.
 
     `where` is the place that an error names, by default the command line. Of the output, the
-    last `keep_chars` are kept; None keeps all.
+    last `keep_chars` are kept; None keeps all. `stdin` is written as the program takes it; an
+    exception that it raises ends the program and goes on up.
     """
 
     argv: Sequence[str | Path]
@@ -64,15 +69,28 @@ class Command:
     where: str | None = None
     timeout_hint: str | None = None
     keep_chars: int | None = None
+    stdin: Iterable[bytes] | None = None
+
+
+def with_stdin(command: Command, stdin: Iterable[bytes]) -> Command:
+    """The command with this input."""
+    return dataclasses.replace(command, stdin=stdin)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listeners:
-    """Who hears of a running command: each line, and every `silence_s` that nothing came."""
+    """Who hears of a running command: each line, and every `silence_s` that nothing moved.
+
+    With `on_bytes`, stdout is handed on as it comes, and neither split nor kept. An exception of
+    `on_silence` ends the command; `on_stall` is the same for input that is not taken.
+    """
 
     on_line: Callable[[str], None] | None = None
+    on_bytes: Callable[[bytes], None] | None = None
     on_silence: Callable[[float], None] | None = None
     silence_s: float = 60.0
+    on_stall: Callable[[], None] | None = None
+    stall_s: float = 30.0
 
 
 class _Output:
@@ -129,11 +147,17 @@ def run(
     events.debug("$ " + shlex.join(argv))
     process = _start(command, argv)
     output, errors = _Output(command.keep_chars), _Output(command.keep_chars)
-    readers = [_reader(process.stdout, output, events, listeners.on_line)]
+    readers = [_reader(process.stdout, output, events, listeners)]
     if command.separate_stderr:
-        readers.append(_reader(process.stderr, errors, events, None))
+        readers.append(_reader(process.stderr, errors, events, Listeners()))
+    watched = _Watched(
+        process=process,
+        reader=readers[0],
+        outputs=(output, errors),
+        feeder=None if command.stdin is None else Feeder(process.stdin, command.stdin),
+    )
     try:
-        timed_out = _wait(process, command.timeout_s, (output, errors), listeners, cancelled)
+        timed_out = _wait(watched, command.timeout_s, listeners, cancelled)
     except BaseException:
         _end_group(process)
         raise
@@ -157,7 +181,7 @@ def _start(command: Command, argv: tuple[str, ...]) -> subprocess.Popen[str]:
             argv,
             cwd=command.cwd,
             env=dict(command.env) if command.env is not None else None,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if command.stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if command.separate_stderr else subprocess.STDOUT,
             text=True,
@@ -174,10 +198,7 @@ def _start(command: Command, argv: tuple[str, ...]) -> subprocess.Popen[str]:
 
 
 def _reader(
-    stream: IO[str] | None,
-    output: _Output,
-    events: EventStream,
-    on_line: Callable[[str], None] | None,
+    stream: IO[str] | None, output: _Output, events: EventStream, listeners: Listeners
 ) -> threading.Thread:
     """A started thread that takes in all of a stream."""
 
@@ -185,10 +206,17 @@ def _reader(
         while stream is not None and (line := stream.readline(_LONGEST_LINE)):
             output.add(line)
             events.debug(line.rstrip("\n"))
-            if on_line is not None:
-                on_line(line.rstrip("\n"))
+            if listeners.on_line is not None:
+                listeners.on_line(line.rstrip("\n"))
 
-    thread = threading.Thread(target=pump, daemon=True)
+    def pump_bytes(take: Callable[[bytes], None]) -> None:
+        while stream is not None and (chunk := stream.buffer.read1(_LONGEST_LINE)):  # type: ignore[attr-defined]
+            output.last_s = time.monotonic()
+            take(chunk)
+
+    take = listeners.on_bytes
+    target = pump if take is None else functools.partial(pump_bytes, take)
+    thread = threading.Thread(target=target, daemon=True)
     thread.start()
     return thread
 
@@ -203,33 +231,47 @@ def _join(readers: Sequence[threading.Thread], process: subprocess.Popen[str]) -
             reader.join(timeout=_KILL_GRACE_S)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Watched:
+    """A running process with those who take in its output and hand it its input."""
+
+    process: subprocess.Popen[str]
+    reader: threading.Thread
+    outputs: Sequence[_Output]
+    feeder: Feeder | None
+
+    def ended(self, timeout_s: float) -> bool:
+        """Waits for the end, which mostly shows first as that of the output."""
+        self.reader.join(timeout_s)
+        if not self.reader.is_alive():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout_s)
+        return self.process.poll() is not None
+
+
 def _wait(
-    process: subprocess.Popen[str],
+    watched: _Watched,
     timeout_s: float,
-    outputs: Sequence[_Output],
     listeners: Listeners,
     cancelled: threading.Event | None,
 ) -> bool:
     """Whether the time was over before the process ended; it is ended then. Raises Cancelled."""
     started_s = told_s = time.monotonic()
-    step_s = listeners.silence_s if cancelled is None else _CANCEL_POLL_S
     while True:
         if cancelled is not None and cancelled.is_set():
             raise Cancelled
-        now_s = time.monotonic()
-        left_s = started_s + timeout_s - now_s
+        if watched.feeder is not None:
+            watched.feeder.check(listeners.on_stall, listeners.stall_s)
+        left_s = started_s + timeout_s - time.monotonic()
         if left_s <= 0:
-            _end_group(process)
+            _end_group(watched.process)
             return True
-        try:
-            process.wait(timeout=min(left_s, step_s))
-        except subprocess.TimeoutExpired:
-            heard_s = max(told_s, *(output.last_s for output in outputs))
-            if listeners.on_silence and time.monotonic() - heard_s >= listeners.silence_s:
-                told_s = time.monotonic()
-                listeners.on_silence(told_s - started_s)
-            continue
-        return False
+        if watched.ended(min(left_s, _POLL_S)):
+            return False
+        heard_s = max(told_s, *(output.last_s for output in watched.outputs))
+        if listeners.on_silence and time.monotonic() - heard_s >= listeners.silence_s:
+            told_s = time.monotonic()
+            listeners.on_silence(told_s - started_s)
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:

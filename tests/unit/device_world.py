@@ -100,7 +100,7 @@ def make_device(root: Path, **gates: float) -> Device:
         transport="local",
         machine="EM_X86_64",
         cpu=None,
-        root=root,
+        root=str(root),
         bench=BenchSettings(min_seconds=0.1, processes=2),
         gates=GateSettings.model_validate(gates),
     )

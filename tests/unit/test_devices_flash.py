@@ -43,7 +43,7 @@ def flash_it(world: World, options: FlashOptions | None = None) -> object:
 
 
 def test_the_registry_is_this() -> None:
-    assert set(TRANSPORTS) == {"local", "qemu-user"}
+    assert set(TRANSPORTS) == {"local", "qemu-user", "ssh", "command"}
     allowed = DeviceSettings.model_fields["transport"].annotation
     assert set(TRANSPORTS) == set(allowed.__args__)  # type: ignore[union-attr]
 

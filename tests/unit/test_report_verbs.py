@@ -13,7 +13,7 @@ from device_world import World
 from test_devices_bench import Harness
 
 from edgesmith.cli.main import main
-from edgesmith.devices import bench, install, inventory
+from edgesmith.devices import registry
 from edgesmith.errors import DeviceError
 from edgesmith.report.schema import write_report
 
@@ -62,8 +62,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
             raise DeviceError("no route to shelf", hint="plug it in")
         return world.transport
 
-    for module in (bench, install, inventory):
-        monkeypatch.setattr(module, "connect", connect)
+    monkeypatch.setattr(registry, "connect", connect)
     monkeypatch.chdir(tmp_path)
     return world
 

@@ -164,7 +164,7 @@ def _list(session: Session, name: str) -> DeviceResult:
     for one in releases:
         role = "current" if one.current else "previous" if one.previous else "old"
         lines.append(f"  {role:<9} {one.version:<10} {one.id[:16]}")
-    data = {"root": str(device.root), "releases": [r.record() for r in releases]}
+    data = {"root": device.root, "releases": [r.record() for r in releases]}
     return DeviceResult(data=data, text="\n".join(lines))
 
 

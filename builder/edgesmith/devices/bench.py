@@ -25,7 +25,7 @@ from edgesmith.devices.harness import (
 )
 from edgesmith.devices.install import require_machine
 from edgesmith.devices.installer import Installer
-from edgesmith.devices.registry import connect
+from edgesmith.devices.registry import connected
 from edgesmith.devices.release import Release, open_release
 from edgesmith.devices.scratch import scratch_bundle
 from edgesmith.devices.transport import (
@@ -105,18 +105,20 @@ def bench(
     """
     device = request.device
     release = open_release(request.bundle_folder, target=device.target)
-    transport = transport or connect(device, events)
-    with transport.exclusive(DEVICE_LOCK, wait_s=BUSY_WAIT_S):
+    with (
+        connected(device, events, transport) as there,
+        there.exclusive(DEVICE_LOCK, wait_s=BUSY_WAIT_S),
+    ):
         deadline = Deadline.after(request.timeout_s or expected_limit_s(device.bench))
-        machine = transport.machine(deadline)
+        machine = there.machine(deadline)
         require_machine(release.requires, machine, device.name)
-        _require_installed(release, transport, deadline)
+        _require_installed(release, there, deadline)
         with host_file_errors(request.reports_folder):
             request.reports_folder.mkdir(parents=True, exist_ok=True)
             away = TemporaryDirectory(prefix=".bench-", dir=request.reports_folder)
         with away as name:
-            with scratch_bundle(release, transport, deadline) as scratch:
-                raw = _measure(request, release, scratch, Path(name), machine, transport, deadline)
+            with scratch_bundle(release, there, deadline) as scratch:
+                raw = _measure(request, release, scratch, Path(name), machine, there, deadline)
             return _keep(request, release, raw)
 
 

@@ -23,8 +23,17 @@ class Deadline:
         """Seconds left, more than 0; raises DeviceError that names what was being done."""
         left = self.at_s - time.monotonic()
         if left <= 0:
-            raise DeviceError(
-                f"the time allowed ({self.allowed_s:g} s) was over: {doing}",
-                hint="see whether the device is busy or hangs, then run the command again",
-            )
+            raise self.over(doing)
         return left
+
+    def over(self, doing: str) -> DeviceError:
+        """What is raised when the time is over."""
+        return DeviceError(
+            f"the time allowed ({self.allowed_s:g} s) was over: {doing}",
+            hint="see whether the device is busy or hangs, then run the command again",
+        )
+
+    def at_most(self, seconds: float) -> Deadline:
+        """This limit, or one in `seconds` when that comes first."""
+        sooner = Deadline.after(seconds)
+        return sooner if sooner.at_s < self.at_s else self

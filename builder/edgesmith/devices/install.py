@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,9 @@ from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.installer import InstalledRelease, Installer
 from edgesmith.devices.preflight import require_runnable
 from edgesmith.devices.probe import probe
-from edgesmith.devices.registry import connect
+from edgesmith.devices.registry import connected
 from edgesmith.devices.release import INSTALLER, MANIFEST, BundleFile, Release, open_release
-from edgesmith.devices.transport import BUSY_WAIT_S, DEVICE_LOCK, Transport
+from edgesmith.devices.transport import BUSY_WAIT_S, DEVICE_LOCK, FileToSend, Transport
 from edgesmith.errors import DeviceError, IntegrityError
 from edgesmith.events import EventStream, Progress
 
@@ -82,20 +82,26 @@ def flash(
     """
     options = options or FlashOptions()
     release = open_release(bundle_folder, target=device.target)
-    transport = transport or connect(device, events)
+    with (
+        connected(device, events, transport) as there,
+        there.exclusive(DEVICE_LOCK, wait_s=BUSY_WAIT_S),
+    ):
+        return _flash(release, there, options)
+
+
+def _flash(release: Release, transport: Transport, options: FlashOptions) -> Installation:
     installer = Installer(transport, release.model)
-    with transport.exclusive(DEVICE_LOCK, wait_s=BUSY_WAIT_S):
-        deadline = Deadline.after(options.timeout_s)
-        require_machine(release.requires, transport.machine(deadline), device.name)
-        facts = probe(transport, release.requires, deadline)
-        require_runnable(release.requires, facts, device.name)
-        transport.make_folder(installer.incoming_folder, deadline)
-        _send_manifest(release, transport, installer, deadline)
-        sent_bytes = _send_files(release, transport, installer, deadline)
-        installer.install(release.id, options.installer_options(), deadline)
-        previous = _require_current(release, installer.releases(deadline), device.name)
+    deadline = Deadline.after(options.timeout_s)
+    require_machine(release.requires, transport.machine(deadline), transport.device)
+    facts = probe(transport, release.requires, deadline)
+    require_runnable(release.requires, facts, transport.device)
+    transport.make_folder(installer.incoming_folder, deadline)
+    _send_manifest(release, transport, installer, deadline)
+    sent_bytes = _send_files(release, transport, installer, deadline)
+    installer.install(release.id, options.installer_options(), deadline)
+    previous = _require_current(release, installer.releases(deadline), transport.device)
     return Installation(
-        device=device.name,
+        device=transport.device,
         root=transport.root,
         bundle_id=release.id,
         version=release.version,
@@ -110,18 +116,18 @@ def roll_back(
     model: str, device: Device, *, events: EventStream, transport: Transport | None = None
 ) -> tuple[InstalledRelease, ...]:
     """Makes the release before the current one; returns what is installed then."""
-    transport = transport or connect(device, events)
-    deadline = Deadline.after(FLASH_TIMEOUT_S)
-    installer = Installer(transport, model)
-    if not installer.is_there(deadline):
-        raise DeviceError(
-            f"nothing of model '{model}' is installed on device '{device.name}'",
-            where=transport.path(model),
-            hint=f"install a release first: edgesmith flash --device {device.name}",
-        )
-    with transport.exclusive(DEVICE_LOCK, wait_s=BUSY_WAIT_S):
-        installer.rollback(deadline)
-    return installer.releases(deadline)
+    with connected(device, events, transport) as there:
+        deadline = Deadline.after(FLASH_TIMEOUT_S)
+        installer = Installer(there, model)
+        if not installer.is_there(deadline):
+            raise DeviceError(
+                f"nothing of model '{model}' is installed on device '{device.name}'",
+                where=there.path(model),
+                hint=f"install a release first: edgesmith flash --device {device.name}",
+            )
+        with there.exclusive(DEVICE_LOCK, wait_s=BUSY_WAIT_S):
+            installer.rollback(deadline)
+        return installer.releases(deadline)
 
 
 def installed_releases(
@@ -133,8 +139,8 @@ def installed_releases(
     transport: Transport | None = None,
 ) -> tuple[InstalledRelease, ...]:
     """What is installed on the device, the current release first; changes nothing there."""
-    transport = transport or connect(device, events)
-    return Installer(transport, model).releases(Deadline.after(timeout_s))
+    with connected(device, events, transport) as there:
+        return Installer(there, model).releases(Deadline.after(timeout_s))
 
 
 def require_machine(requires: Mapping[str, Any], machine: str, device: str) -> None:
@@ -177,23 +183,62 @@ def _send_manifest(
 def _send_files(
     release: Release, transport: Transport, installer: Installer, deadline: Deadline
 ) -> int:
-    """Sends what the device asks for; returns the bytes of the release that were sent."""
-    by_hash = {f.sha256: f for f in release.installed_files}
-    needed = [_known(h, by_hash, transport.device) for h in installer.needed(release.id, deadline)]
+    """Sends what the device asks for; returns the bytes of the release that were sent.
+
+    The device judges what came in: what it asks for again is sent once more, from its beginning.
+    """
+    needed = _needed(release, transport, installer, deadline)
     _require_space(sum(f.bytes for f in needed), transport, deadline)
-    for index, file in enumerate(needed):
-        transport.events.emit(
-            Progress(stage="flash", done=index, total=len(needed), unit="files sent")
-        )
-        transport.put(
-            release.folder / file.path,
-            installer.incoming(file.sha256),
-            sha256=file.sha256,
-            mode=0o644,
-            deadline=deadline,
+    wrong = needed
+    for fresh in (False, True):
+        if not wrong:
+            break
+        _send_blobs(release, wrong, transport, installer, deadline, fresh=fresh)
+        wrong = _needed(release, transport, installer, deadline)
+    if wrong:
+        raise IntegrityError(
+            f"{wrong[0].path} came in wrong on device '{transport.device}', twice",
+            where=transport.path(installer.incoming(wrong[0].sha256)),
+            hint="check the device's memory and storage, then flash again; the release before is"
+            " still the current one",
         )
     asked = {f.sha256 for f in needed}
     return sum(f.bytes for f in release.installed_files if f.sha256 in asked)
+
+
+def _needed(
+    release: Release, transport: Transport, installer: Installer, deadline: Deadline
+) -> list[BundleFile]:
+    by_hash = {f.sha256: f for f in release.installed_files}
+    hashes = installer.needed(release.id, deadline)
+    return [_known(one, by_hash, transport.device) for one in hashes]
+
+
+def _send_blobs(
+    release: Release,
+    files: Sequence[BundleFile],
+    transport: Transport,
+    installer: Installer,
+    deadline: Deadline,
+    *,
+    fresh: bool,
+) -> None:
+    blobs = [
+        FileToSend(
+            local=release.folder / file.path,
+            name=installer.incoming(file.sha256),
+            sha256=file.sha256,
+            mode=0o644,
+        )
+        for file in files
+    ]
+
+    def on_file(index: int) -> None:
+        transport.events.emit(
+            Progress(stage="flash", done=index, total=len(blobs), unit="files sent")
+        )
+
+    transport.put_all(blobs, deadline=deadline, on_file=on_file, checked_later=True, fresh=fresh)
 
 
 def _known(sha256: str, by_hash: Mapping[str, BundleFile], device: str) -> BundleFile:

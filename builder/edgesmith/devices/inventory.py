@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.installer import Installer
-from edgesmith.devices.registry import connect
+from edgesmith.devices.registry import connected
 from edgesmith.errors import EdgesmithError
 from edgesmith.events import EventStream
 
@@ -46,7 +46,7 @@ def look_at(device: Device, model: str, *, events: EventStream, ask: bool = True
         "name": device.name,
         "target": device.target,
         "transport": device.transport,
-        "root": str(device.root),
+        "root": device.root,
     }
     if not ask:
         return DeviceState(**facts, answers=None)
@@ -59,9 +59,9 @@ def look_at(device: Device, model: str, *, events: EventStream, ask: bool = True
 
 def _ask(device: Device, model: str, events: EventStream) -> dict[str, str]:
     deadline = Deadline.after(_TIMEOUT_S)
-    transport = connect(device, events)
-    machine = transport.machine(deadline)
-    releases = Installer(transport, model).releases(deadline)
+    with connected(device, events) as transport:
+        machine = transport.machine(deadline)
+        releases = Installer(transport, model).releases(deadline)
     current = next((r for r in releases if r.current), None)
     previous = next((r for r in releases if r.previous), None)
     return {

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.release import Release
-from edgesmith.devices.transport import RemoteCommand, Transport
+from edgesmith.devices.transport import FileToSend, RemoteCommand, Transport
 from edgesmith.errors import DeviceError
 from edgesmith.events import Progress
 
@@ -71,15 +71,19 @@ def _copy(source: str, name: str, option: str, transport: Transport, deadline: D
 def _send_bench_files(
     release: Release, name: str, transport: Transport, deadline: Deadline
 ) -> None:
-    files = release.bench_files
-    for index, file in enumerate(files):
+    files = [
+        FileToSend(
+            local=release.folder / file.path,
+            name=f"{name}/{file.path}",
+            sha256=file.sha256,
+            mode=file.mode,
+        )
+        for file in release.bench_files
+    ]
+
+    def on_file(index: int) -> None:
         transport.events.emit(
             Progress(stage="bench", done=index, total=len(files), unit="files sent")
         )
-        transport.put(
-            release.folder / file.path,
-            f"{name}/{file.path}",
-            sha256=file.sha256,
-            mode=file.mode,
-            deadline=deadline,
-        )
+
+    transport.put_all(files, deadline=deadline, on_file=on_file)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from edgesmith.devices.deadline import Deadline
 from edgesmith.errors import DeviceError, EdgesmithError, UsageError
@@ -44,6 +44,15 @@ class Capabilities:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Room:
+    """The nearest folder to the root that is there, and how much fits into it."""
+
+    folder: str
+    writable: bool
+    free_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RemoteCommand:
     """A program to run on the device.
 
@@ -59,6 +68,16 @@ class RemoteCommand:
     separate_stderr: bool = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileToSend:
+    """A file of this machine, and what it is to be on the device."""
+
+    local: Path
+    name: str
+    sha256: str
+    mode: int
+
+
 class Transport(ABC):
     """One way to reach one device, below one root folder there.
 
@@ -67,17 +86,43 @@ class Transport(ABC):
     """
 
     capabilities: ClassVar[Capabilities]
+    # Whether the device resolves a relative root, against its login's home.
+    takes_relative_root: ClassVar[bool] = False
 
     def __init__(self, *, device: str, root: str, events: EventStream) -> None:
-        if not root.startswith("/") or not os.path.normpath(root).strip("/"):
-            raise UsageError(
-                f"the root of device '{device}' is '{root}': it must be a folder of its own",
-                where=f"devices.{device}.root",
-                hint="name an absolute folder that holds nothing else, such as ~/edgesmith",
-            )
         self.device = device
-        self.root = root
+        self.configured_root = root
         self.events = events
+        if ".." in root.split("/") or not (root.startswith("/") or self.takes_relative_root):
+            raise self._bad_root(root)
+        self.require_own_folder(root)
+
+    @property
+    def root(self) -> str:
+        """The root folder as an absolute path on the device."""
+        return self.configured_root
+
+    def require_own_folder(self, root: str) -> None:
+        """Raises UsageError for the root of the file system, however it is written."""
+        if os.path.normpath(root).strip("/") in ("", "."):
+            raise self._bad_root(root)
+
+    def _bad_root(self, root: str) -> UsageError:
+        return UsageError(
+            f"the root of device '{self.device}' is '{root}': it must be a folder of its own",
+            where=f"devices.{self.device}.root",
+            hint="name an absolute folder that holds nothing else, such as ~/edgesmith",
+        )
+
+    def close(self) -> None:
+        """Ends the connection, if there is one, and what runs over it."""
+        return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def path(self, name: str = "") -> str:
         """The absolute path on the device of a file below the root."""
@@ -91,6 +136,26 @@ class Transport(ABC):
         """
         deadline.remaining_s(f"sending {local.name}")
         self._put(local, _checked(name), sha256=sha256, mode=mode, deadline=deadline)
+
+    def put_all(
+        self,
+        files: Sequence[FileToSend],
+        *,
+        deadline: Deadline,
+        on_file: Callable[[int], None],
+        checked_later: bool = False,
+        fresh: bool = False,
+    ) -> None:
+        """Copies files as `put` does, telling the index of each before it goes.
+
+        An upload that was interrupted is continued, unless `fresh`. With `checked_later`, a file
+        may come in wrong: the caller has the device check it.
+        """
+        for file in files:
+            _checked(file.name)
+        self._put_all(
+            files, deadline=deadline, on_file=on_file, checked_later=checked_later, fresh=fresh
+        )
 
     def fetch(self, name: str, local: Path, *, max_bytes: int, deadline: Deadline) -> None:
         """Copies a file of at most `max_bytes` from the device; raises DeviceError."""
@@ -163,12 +228,23 @@ class Transport(ABC):
 
     def free_bytes(self, deadline: Deadline) -> int:
         """Space left below the root, which must exist; raises DeviceError."""
-        answer = self._ask(["df", "-Pk", self.path()], "asking for free space", deadline)
+        return self._free_bytes(self.path(), deadline)
+
+    def room(self, deadline: Deadline) -> Room:
+        """Where the root is or would be made; changes nothing there. Raises DeviceError."""
+        argv = ["sh", "-c", _NEAREST_FOLDER, "nearest", self.path()]
+        answer = self._ask(argv, "looking at the root folder", deadline)
+        state, _, folder = answer.output.rstrip("\n").partition(" ")
+        free_bytes = self._free_bytes(folder, deadline)
+        return Room(folder=folder, writable=state == "writable", free_bytes=free_bytes)
+
+    def _free_bytes(self, folder: str, deadline: Deadline) -> int:
+        answer = self._ask(["df", "-Pk", folder], "asking for free space", deadline)
         fields = answer.output.strip().splitlines()[-1].split() if answer.output.strip() else []
         if len(fields) < 5 or not fields[-3].isdigit():
             raise DeviceError(
                 f"device '{self.device}' gave no free space that can be read",
-                where=self.path(),
+                where=folder,
                 hint="run df -Pk there and see what it prints",
             )
         return int(fields[-3]) * _BYTES_PER_BLOCK
@@ -212,6 +288,20 @@ class Transport(ABC):
         self, local: Path, name: str, *, sha256: str, mode: int, deadline: Deadline
     ) -> None: ...
 
+    def _put_all(
+        self,
+        files: Sequence[FileToSend],
+        *,
+        deadline: Deadline,
+        on_file: Callable[[int], None],
+        checked_later: bool,
+        fresh: bool,
+    ) -> None:
+        """For transports to which a file more is no connection more."""
+        for index, file in enumerate(files):
+            on_file(index)
+            self.put(file.local, file.name, sha256=file.sha256, mode=file.mode, deadline=deadline)
+
     @abstractmethod
     def _fetch(self, name: str, local: Path, *, max_bytes: int, deadline: Deadline) -> None: ...
 
@@ -228,6 +318,15 @@ class Transport(ABC):
     def _exclusive(self, name: str) -> AbstractContextManager[None]: ...
 
 
+_NEAREST_FOLDER = """
+folder=$1
+while [ ! -e "$folder" ]; do
+  folder=${folder%/*}
+  [ -n "$folder" ] || folder=/
+done
+if [ -d "$folder" ] && [ -w "$folder" ] && [ -x "$folder" ]; then state=writable; else state=no; fi
+printf '%s %s\\n' "$state" "$folder"
+"""
 _REACH_HINT = "check that the device is reachable and that its root folder may be written"
 
 

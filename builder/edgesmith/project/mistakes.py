@@ -132,6 +132,7 @@ def reference_mistakes(raw: Mapping[str, Any]) -> list[Mistake]:
         if isinstance(target, str) and target not in targets:
             mistakes.append(_unknown(("devices", name, "target"), target, targets))
         mistakes.extend(_root_mistakes(name, device))
+        mistakes.extend(_reach_mistakes(name, device))
         mistakes.extend(_override_mistakes(("devices", name), device, "bench", "gates"))
     for name, target in targets.items():
         mistakes.extend(_override_mistakes(("targets", name), target, "quantize", "bench"))
@@ -189,6 +190,46 @@ def _root_mistakes(name: str, device: object) -> list[Mistake]:
         finding = f"found {root!r}; expected a folder of its own, never '/', without '..'"
         return [Mistake(location=("devices", name, "root"), finding=finding)]
     return []
+
+
+# The keys that each transport needs, and those that it takes besides.
+_REACH: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "local": ((), ()),
+    "qemu-user": ((), ()),
+    "ssh": (("address",), ("port", "host_key")),
+    "command": (("push", "exec"), ("fetch",)),
+}
+_PLACEHOLDERS = {"push": ("{local}", "{remote}"), "fetch": ("{local}", "{remote}")}
+
+
+def _reach_mistakes(name: str, device: object) -> list[Mistake]:
+    """Each transport has keys of its own, and command lines their placeholders."""
+    transport = device.get("transport") if isinstance(device, Mapping) else None
+    if not isinstance(device, Mapping) or str(transport) not in _REACH:
+        return []
+    needed, optional = _REACH[str(transport)]
+    mistakes = [
+        _at_device(name, key, f"missing; transport = '{transport}' needs it")
+        for key in needed
+        if key not in device
+    ]
+    every = {key for one in _REACH.values() for keys in one for key in keys}
+    for key in sorted(every & set(device)):
+        if key not in (*needed, *optional):
+            takes = next(t for t, keys in _REACH.items() if key in (*keys[0], *keys[1]))
+            finding = f"transport = '{transport}' does not take it; transport = '{takes}' does"
+            mistakes.append(_at_device(name, key, finding))
+        words = device[key] if isinstance(device[key], list) else []
+        text = " ".join(word for word in words if isinstance(word, str))
+        for placeholder in _PLACEHOLDERS.get(key, ()) if text else ():
+            if placeholder not in text:
+                finding = f"found {shown(words)}; expected one with {placeholder} in it"
+                mistakes.append(_at_device(name, key, finding))
+    return mistakes
+
+
+def _at_device(name: str, key: str, finding: str) -> Mistake:
+    return Mistake(location=("devices", name, key), finding=finding)
 
 
 _OVERRIDES: dict[str, type[BaseModel]] = {

@@ -21,6 +21,10 @@ from edgesmith.project.settings import (
 from edgesmith.toolchains import Toolchain, toolchain_of
 
 ALL = "all"
+# Transports whose devices are folders here; others have homes of their own.
+ON_THIS_MACHINE = ("local", "qemu-user")
+# Below the login's home.
+REMOTE_ROOT = "edgesmith"
 # Emulated times mean nothing: one timed inference, and the accuracy.
 EMULATED_BENCH: dict[str, object] = {"min_seconds": 0.001, "min_iterations": 1, "processes": 1}
 
@@ -38,20 +42,37 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How a device that is not this machine is reached; what its transport does not take is empty.
+
+    `push`, `exec` and `fetch` are command lines with placeholders.
+    """
+
+    address: str = ""
+    port: int | None = None
+    host_key: str = ""
+    push: tuple[str, ...] = ()
+    exec: tuple[str, ...] = ()
+    fetch: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Device:
     """A device with its target's and its own overrides applied.
 
     `machine` is that of its programs' ELF headers; `cpu` the core that is there or emulated.
+    `root` is absolute for a device that is this machine; another resolves it itself.
     """
 
     name: str
     target: str
     transport: str
-    root: Path
+    root: str
     machine: str
     cpu: str | None
     bench: BenchSettings
     gates: GateSettings
+    reach: Reach = Reach()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +130,7 @@ class Project:
             cpu=settings.cpu or target.cpu,
             bench=_overridden(target.bench, {**emulated, **settings.bench}),
             gates=_overridden(self.settings.gates, settings.gates),
+            reach=_reach(settings, self.folder),
         )
 
     def target_names(self, asked: Iterable[str]) -> tuple[str, ...]:
@@ -158,7 +180,26 @@ def _overridden(base: Any, override: dict[str, object]) -> Any:
     return type(base).model_validate(merged)
 
 
-def _device_root(name: str, settings: DeviceSettings) -> Path:
+def _reach(settings: DeviceSettings, folder: Path) -> Reach:
+    return Reach(
+        address=settings.address or "",
+        port=settings.port,
+        host_key=settings.host_key or "",
+        push=_tool(settings.push, folder),
+        exec=_tool(settings.exec, folder),
+        fetch=_tool(settings.fetch, folder),
+    )
+
+
+def _tool(words: tuple[str, ...] | None, folder: Path) -> tuple[str, ...]:
+    """A program that is named as a path is one of the project's, wherever the user stands."""
+    program, *rest = words or ("",)
+    return (str(folder / program) if "/" in program else program, *rest) if program else ()
+
+
+def _device_root(name: str, settings: DeviceSettings) -> str:
+    if settings.transport not in ON_THIS_MACHINE:
+        return settings.root or REMOTE_ROOT
     if settings.root is None:
         import os
 
@@ -166,5 +207,5 @@ def _device_root(name: str, settings: DeviceSettings) -> Path:
         # The XDG specification has relative paths ignored.
         absolute = base and Path(base).is_absolute()
         data = Path(str(base)) if absolute else home_folder() / ".local" / "share"
-        return data / "edgesmith" / "devices" / name
-    return home_folder() / settings.root
+        return str(data / "edgesmith" / "devices" / name)
+    return str(home_folder() / settings.root)

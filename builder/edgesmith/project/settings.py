@@ -16,17 +16,21 @@ from pydantic import (
     field_validator,
 )
 
+from edgesmith.host_keys import parse_host_key
 from edgesmith.platforms import load_platforms
 from edgesmith.toolchains import is_toolchain
 
 _NAME = r"^[a-z][a-z0-9_-]*$"
 _VERSION = r"^\d{1,5}\.\d{1,5}\.\d{1,5}([-+][0-9A-Za-z.-]+)?$"
 _DIMENSION = r"^[A-Za-z_]\w*$"
+# No word of it can be read as an option, nor by a shell.
+_ADDRESS = r"^([A-Za-z0-9_][A-Za-z0-9_.+-]*@)?[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$"
 # What a pattern asks for, for messages.
 PATTERN_WORDS = {
     _NAME: "a name of lower-case letters, digits, '-' and '_' that begins with a letter",
     _VERSION: "a version such as 1.2.3, each number of at most five digits",
     _DIMENSION: "a name of letters, digits and '_' in quotes",
+    _ADDRESS: "a host or user@host that does not begin with '-'",
 }
 
 
@@ -39,6 +43,7 @@ def _toolchain_name(value: str) -> str:
 Name = Annotated[str, StringConstraints(pattern=_NAME, max_length=64)]
 Version = Annotated[str, StringConstraints(pattern=_VERSION)]
 Dimension = Annotated[str, StringConstraints(pattern=_DIMENSION)]
+Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 Dtype = Literal[
     "float32",
     "float64",
@@ -288,9 +293,41 @@ class DeviceSettings(Section):
     """A device that is flashed and measured."""
 
     target: Name = Field(description="Name of the target whose bundle it runs.")
-    transport: Literal["local", "qemu-user"] = Field(
+    transport: Literal["local", "qemu-user", "ssh", "command"] = Field(
         description="How it is reached. `local`: this machine; `qemu-user`: an emulated device on"
-        " this machine, for outputs, not for times."
+        " this machine, for outputs, not for times; `ssh`: a machine with an SSH server;"
+        " `command`: whatever the programs in `push` and `exec` reach."
+    )
+    address: Annotated[str, StringConstraints(pattern=_ADDRESS, max_length=255)] | None = Field(
+        None, description="For `ssh`: `[user@]host`, or a host of your ssh config."
+    )
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        None, description="For `ssh`: the port; default: that of your ssh config, else 22."
+    )
+    host_key: str | None = Field(
+        None,
+        min_length=1,
+        description="For `ssh`: the device's public host key, such as `ssh-ed25519 AAAA...`."
+        " Default: the key must stand in your known_hosts file.",
+    )
+    push: Words | None = Field(
+        None,
+        description="For `command`: program and arguments that copy the file `{local}` to the"
+        " device as `{remote}`.",
+        strict=False,
+    )
+    exec: Words | None = Field(
+        None,
+        description="For `command`: program and arguments that run a command on the device and"
+        " print what it prints. `{argv}` stands for its words, `{command}` for all of them as one"
+        " text quoted for a shell; without either, the words are appended.",
+        strict=False,
+    )
+    fetch: Words | None = Field(
+        None,
+        description="For `command`: program and arguments that copy the device's file `{remote}`"
+        " here as `{local}`. Default: what `exec` prints of it.",
+        strict=False,
     )
     cpu: str | None = Field(
         None,
@@ -299,9 +336,10 @@ class DeviceSettings(Section):
     root: str | None = Field(
         None,
         min_length=1,
-        description="Where releases are installed: absolute, or relative to the login's home;"
-        " default for local: edgesmith/devices/NAME in the user's data folder. Devices with the"
-        " same root are one device, also those of other projects: they take turns.",
+        description="Where releases are installed: absolute, or relative to the login's home on the"
+        " device; default: edgesmith there, for local devices edgesmith/devices/NAME in the"
+        " user's data folder. Devices with the same root are one device, also those of other"
+        " projects: they take turns.",
     )
     bench: dict[str, object] = Field(
         default_factory=dict, description="Keys of [bench] that differ for this device."
@@ -309,6 +347,13 @@ class DeviceSettings(Section):
     gates: dict[str, object] = Field(
         default_factory=dict, description="Keys of [gates] that differ for this device."
     )
+
+    @field_validator("host_key")
+    @classmethod
+    def _a_key(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_host_key(value)
+        return value
 
 
 class DefaultsSettings(Section):

@@ -1,0 +1,181 @@
+"""What transports have in common that reach a device's shell: programs, files, locks by script."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from edgesmith import process
+from edgesmith.devices.deadline import Deadline
+from edgesmith.devices.remote.answers import completed, require_done
+from edgesmith.devices.remote.download import Download
+from edgesmith.devices.remote.script import Answer, Name, Script, between_marks
+from edgesmith.devices.remote.upload import Part, part_of
+from edgesmith.devices.transport import FileToSend, RemoteCommand, Transport
+from edgesmith.errors import DeviceError, EdgesmithError, IntegrityError
+from edgesmith.files import host_file_errors
+from edgesmith.process import Completed
+
+How = Literal["tar", "append", "nothing"]
+
+
+class ScriptedTransport(Transport):
+    """Sends scripts; a subclass knows how, and how files go."""
+
+    takes_relative_root = True
+    # Whether a script's input reaches it, and ends with the connection.
+    has_input: ClassVar[bool]
+    # Whether its output comes as it was printed, every byte.
+    exact_output: ClassVar[bool]
+
+    @abstractmethod
+    def _script(self, name: Name, deadline: Deadline, *words: str) -> Script:
+        """The script with these arguments, after those that every script takes."""
+
+    @abstractmethod
+    def _exchange(
+        self,
+        script: Script,
+        doing: str,
+        deadline: Deadline,
+        *,
+        stream: Iterable[bytes] | None = None,
+        listeners: process.Listeners | None = None,
+        error: type[EdgesmithError] = DeviceError,
+    ) -> Answer:
+        """Runs a script to its end, with an input of its own or one that lasts as long as it.
+
+        Raises DeviceError when it does not come to its end, `error` when the time is over.
+        """
+
+    @abstractmethod
+    def _send_missing(
+        self,
+        parts: Sequence[tuple[Part, int]],
+        deadline: Deadline,
+        *,
+        checked_later: bool,
+        on_part: Callable[[Part], None],
+    ) -> list[Part]:
+        """Sends the bytes from each offset on, and names them; returns what came in wrong."""
+
+    def _run(
+        self,
+        command: RemoteCommand,
+        *,
+        deadline: Deadline,
+        on_line: Callable[[str], None] | None,
+    ) -> Completed:
+        how = "stdin" if self.has_input else "alone"
+        script = self._script("run", deadline, how, *command.argv)
+        listen = None if on_line is None else between_marks(script.mark, on_line)
+        answer = self._exchange(
+            script,
+            command.purpose,
+            deadline,
+            listeners=process.Listeners(on_line=listen),
+            error=command.error,
+        )
+        return completed(command, answer)
+
+    def _put(self, local: Path, name: str, *, sha256: str, mode: int, deadline: Deadline) -> None:
+        file = FileToSend(local=local, name=name, sha256=sha256, mode=mode)
+        self._put_all(
+            [file], deadline=deadline, on_file=lambda _: None, checked_later=False, fresh=False
+        )
+
+    def _put_all(
+        self,
+        files: Sequence[FileToSend],
+        *,
+        deadline: Deadline,
+        on_file: Callable[[int], None],
+        checked_later: bool,
+        fresh: bool,
+    ) -> None:
+        """Goes on with what an earlier, interrupted upload left; sends anew what came in wrong."""
+        parts = [part_of(file) for file in files]
+        wrong = parts
+        for anew in (fresh, True):
+            sizes = zip(wrong, self._present(wrong, deadline), strict=True)
+            usable = [(p, 0 if anew or size > p.bytes else size) for p, size in sizes]
+            whole = [p for p, size in usable if size == p.bytes and not anew]
+            missing = [(p, size) for p, size in usable if p not in whole]
+            wrong = self._name(whole, deadline, checked_later=checked_later) if whole else []
+            if missing:
+                wrong += self._send_missing(
+                    missing,
+                    deadline,
+                    checked_later=checked_later,
+                    on_part=lambda part: on_file(parts.index(part)),
+                )
+            if not wrong:
+                return
+        raise IntegrityError(
+            f"{wrong[0].file.name} reads back on device '{self.device}' differently from what was"
+            " sent",
+            where=self.path(wrong[0].file.name),
+            hint="check the device's memory and storage, then run the command again",
+        )
+
+    def _present(self, parts: Sequence[Part], deadline: Deadline) -> list[int]:
+        """How much of each part is there; their folders are there then, too."""
+        script = self._script("parts", deadline, self.root, *(part.name for part in parts))
+        doing = f"{self.device}: looking for what was sent before"
+        answer = require_done(self._exchange(script, doing, deadline), doing, self.path())
+        lines = answer.lines()
+        if "link" in lines:
+            name = parts[lines.index("link")].file.name
+            raise DeviceError(
+                f"refused the path {name}: a link on the way leads elsewhere",
+                where=self.path(name),
+                hint="remove the link, or set another root",
+            )
+        return [int(line.removeprefix("size ")) for line in lines]
+
+    def _name(
+        self,
+        parts: Sequence[Part],
+        deadline: Deadline,
+        *,
+        checked_later: bool,
+        how: How = "nothing",
+        stream: Iterable[bytes] = (),
+        listeners: process.Listeners | None = None,
+    ) -> list[Part]:
+        """Takes in `stream`, then gives whole parts their names; returns those that are wrong."""
+        check = "later" if checked_later else "check"
+        words = [word for part in parts for word in part.words()]
+        script = self._script("receive", deadline, self.root, how, check, *words)
+        doing = f"{self.device}: sending {parts[0].file.local.name}"
+        answer = self._exchange(script, doing, deadline, stream=stream, listeners=listeners)
+        states = require_done(answer, doing, self.path()).lines()
+        wrong = []
+        for part, state in zip(parts, states, strict=True):
+            if state == "unhashed" and self._sha256_of(part, deadline) == part.file.sha256:
+                self._name([part], deadline, checked_later=True)
+            elif state != "whole":
+                wrong.append(part)
+        return wrong
+
+    def _sha256_of(self, part: Part, deadline: Deadline) -> str:
+        """Of what the device reads back, for devices that cannot tell it themselves."""
+        download = self._download(Download(max_bytes=part.bytes), part.name, deadline)
+        return download.sha256()
+
+    def _fetch(self, name: str, local: Path, *, max_bytes: int, deadline: Deadline) -> None:
+        with host_file_errors(local), local.open("wb") as file:
+            self._download(Download(max_bytes=max_bytes, to_file=file), name, deadline)
+            file.flush()
+
+    def _download(self, download: Download, name: str, deadline: Deadline) -> Download:
+        how = "raw" if self.exact_output else "hex"
+        script = self._script("send", deadline, self.root, name, how)
+        take = download.take_for(script.mark, hexadecimal=not self.exact_output)
+        listeners = process.Listeners(on_bytes=take)
+        doing = f"{self.device}: fetching {name}"
+        answer = self._exchange(script, doing, deadline, listeners=listeners)
+        download.require_complete(answer, name=name, where=self.path(name))
+        return download
