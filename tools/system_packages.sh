@@ -7,6 +7,9 @@ set -u
 needs=(
   "g++|g++|C++ tests under AddressSanitizer and UBSan, toolchain = \"gcc\""
   "/usr/include/valijson/validator.hpp|libvalijson-dev|the C++ check of reports against their schema"
+  "/usr/sbin/sshd|openssh-server|the tests of devices over SSH"
+  "ssh|openssh-client|the tests of devices over SSH"
+  "busybox|busybox-static|the tests of devices over SSH whose shell is busybox's"
   "strace|strace|the installer's test that kills it at every step"
   "unshare|util-linux|the proofs that an offline build needs no network and no build needs root"
   "qemu-aarch64-static|qemu-user-static|emulated devices"

@@ -95,11 +95,10 @@ def _flash(release: Release, transport: Transport, options: FlashOptions) -> Ins
     require_machine(release.requires, transport.machine(deadline), transport.device)
     facts = probe(transport, release.requires, deadline)
     require_runnable(release.requires, facts, transport.device)
-    transport.make_folder(installer.incoming_folder, deadline)
     _send_manifest(release, transport, installer, deadline)
     sent_bytes = _send_files(release, transport, installer, deadline)
     installer.install(release.id, options.installer_options(), deadline)
-    previous = _require_current(release, installer.releases(deadline), transport.device)
+    previous = _require_current(release, installer.listed(deadline), transport.device)
     return Installation(
         device=transport.device,
         root=transport.root,

@@ -100,8 +100,10 @@ class Installer:
 
     def releases(self, deadline: Deadline) -> tuple[InstalledRelease, ...]:
         """What is installed, the current release first; nothing when nothing was ever flashed."""
-        if not self.is_there(deadline):
-            return ()
+        return self.listed(deadline) if self.is_there(deadline) else ()
+
+    def listed(self, deadline: Deadline) -> tuple[InstalledRelease, ...]:
+        """What is installed, where an installer is there to ask."""
         done = self._run(["list", "--json"], "asking what is installed", deadline)
         try:
             return _releases(json.loads(done.output))

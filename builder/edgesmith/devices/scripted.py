@@ -18,6 +18,8 @@ from edgesmith.errors import DeviceError, EdgesmithError, IntegrityError
 from edgesmith.files import host_file_errors
 from edgesmith.process import Completed
 
+# Sending so little again costs less than asking whether it is there.
+_SMALL_BYTES = 1 << 18
 How = Literal["tar", "append", "nothing"]
 
 
@@ -99,9 +101,9 @@ class ScriptedTransport(Transport):
         parts = [part_of(file) for file in files]
         wrong = parts
         for anew in (fresh, True):
-            sizes = zip(wrong, self._present(wrong, deadline), strict=True)
-            usable = [(p, 0 if anew or size > p.bytes else size) for p, size in sizes]
-            whole = [p for p, size in usable if size == p.bytes and not anew]
+            there = {} if anew else self._present(wrong, deadline)
+            usable = [(part, there.get(part.name, 0)) for part in wrong]
+            whole = [part for part, size in usable if size == part.bytes and part.name in there]
             missing = [(p, size) for p, size in usable if p not in whole]
             wrong = self._name(whole, deadline, checked_later=checked_later) if whole else []
             if missing:
@@ -120,20 +122,17 @@ class ScriptedTransport(Transport):
             hint="check the device's memory and storage, then run the command again",
         )
 
-    def _present(self, parts: Sequence[Part], deadline: Deadline) -> list[int]:
-        """How much of each part is there; their folders are there then, too."""
-        script = self._script("parts", deadline, self.root, *(part.name for part in parts))
+    def _present(self, parts: Sequence[Part], deadline: Deadline) -> dict[str, int]:
+        """How much there is of each that is worth asking for, by its name."""
+        large = [part for part in parts if part.bytes > _SMALL_BYTES]
+        if not large:
+            return {}
+        script = self._script("parts", deadline, self.root, *(part.name for part in large))
         doing = f"{self.device}: looking for what was sent before"
         answer = require_done(self._exchange(script, doing, deadline), doing, self.path())
-        lines = answer.lines()
-        if "link" in lines:
-            name = parts[lines.index("link")].file.name
-            raise DeviceError(
-                f"refused the path {name}: a link on the way leads elsewhere",
-                where=self.path(name),
-                hint="remove the link, or set another root",
-            )
-        return [int(line.removeprefix("size ")) for line in lines]
+        sizes = [int(line.removeprefix("size ")) for line in answer.lines()]
+        found = zip(large, sizes, strict=True)
+        return {part.name: size for part, size in found if 0 < size <= part.bytes}
 
     def _name(
         self,

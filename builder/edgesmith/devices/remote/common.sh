@@ -59,16 +59,3 @@ finish() {
   exit 0
 }
 watchers=
-
-# Whether no link stands on the way from the root to the file $1 below it.
-inside() {
-  path=$root rest=$1
-  while :; do
-    case $rest in
-      */*) path=$path/${rest%%/*} rest=${rest#*/} ;;
-      *) break ;;
-    esac
-    [ ! -h "$path" ] || return 1
-  done
-  [ ! -h "$path/$rest" ]
-}

@@ -5,13 +5,7 @@ shift 5
 printf '%s begin\n' "$mark"
 printf '%s begin\n' "$mark" >&2
 for part in "$@"; do
-  if ! inside "$part"; then
-    printf 'link\n'
-    continue
-  fi
-  case $part in
-    */*) mkdir -p "$root/${part%/*}" || finish 1 ;;
-  esac
+  prepare "$part"
   if [ -f "$root/$part" ]; then
     size=$(wc -c <"$root/$part") || finish 1
     printf 'size %s\n' "${size##* }"

@@ -7,6 +7,15 @@ printf '%s begin\n' "$mark"
 printf '%s begin\n' "$mark" >&2
 watch_guard "$guard" "$limit" >/dev/null 2>&1 3<&- &
 watchers=$!
+prepare_all() {
+  while [ $# -gt 0 ]; do
+    prepare "$1"
+    prepare "$2"
+    shift 5
+  done
+}
+
+prepare_all "$@"
 case $how in
   tar) (cd "$root" && tar -xmf - <&3) || finish 1 ;;
   append) cat <&3 >>"$root/$1" || finish 1 ;;

@@ -16,6 +16,7 @@ Name = Literal["run", "guard", "lock", "parts", "receive", "send"]
 # and nothing that login shells other than POSIX ones would read differently. With `exec`, the
 # script is the leader of the session that sshd has made.
 BOOTSTRAP = """exec sh -c 'IFS= read -r s && eval "$(printf %b "$s")"'"""
+_WITH_FILES = ("parts", "receive", "send")
 _SIGNAL_BASE = 128
 _LAST_SIGNAL = 64
 
@@ -47,7 +48,8 @@ def make_script(name: Name, *words: str) -> Script:
 @functools.cache
 def _text(name: Name) -> str:
     folder = resources.files("edgesmith.devices.remote")
-    text = "".join(folder.joinpath(f"{one}.sh").read_text("utf-8") for one in ("common", name))
+    parts = ("common", "files", name) if name in _WITH_FILES else ("common", name)
+    text = "".join(folder.joinpath(f"{one}.sh").read_text("utf-8") for one in parts)
     lines = (line.strip() for line in text.splitlines())
     return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
 

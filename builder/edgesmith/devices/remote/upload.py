@@ -55,7 +55,7 @@ def tar_stream(parts: Sequence[Part], on_part: Callable[[Part], None]) -> Iterat
         yield header.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
         yield from _content(part, 0)
         yield bytes(-part.bytes % tarfile.BLOCKSIZE)
-    yield bytes(tarfile.RECORDSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
 
 
 def _content(part: Part, offset: int) -> Iterator[bytes]:
