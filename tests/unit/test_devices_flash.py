@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -112,7 +113,18 @@ def test_another_architecture_is_refused_before_anything_is_sent(
     world: World, machine: str
 ) -> None:
     world.facts.machine = machine
+    world.facts.probe = re.sub(r"shell \w+", "shell", world.facts.probe)
     with pytest.raises(DeviceError, match="is for x86_64"):
+        flash_it(world)
+    assert world.facts.sent == []
+
+
+@pytest.mark.parametrize("shell", ["02b700", "012800", "02f300"])
+def test_a_system_of_another_kind_is_refused_whatever_the_kernel_says(
+    world: World, shell: str
+) -> None:
+    world.facts.probe = re.sub(r"shell \w+", f"shell {shell}", world.facts.probe)
+    with pytest.raises(DeviceError, match=r"needed EM_X86_64, 64 bits, found .*its /bin/sh"):
         flash_it(world)
     assert world.facts.sent == []
 

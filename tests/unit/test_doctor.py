@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from edgesmith.compile import downloads
+from edgesmith.devices.probe import DeviceFacts
 from edgesmith.devices.transport import Transport
+from edgesmith.doctor import device as device_checks
 from edgesmith.doctor import host
 from edgesmith.doctor import project as project_checks
 from edgesmith.doctor.check import Check
@@ -191,29 +193,56 @@ def test_an_interpreter_that_does_not_start_is_a_finding(
     assert "model.python" in check.found
 
 
+def facts_of(shell: str, **more: Any) -> DeviceFacts:
+    versions = {"GLIBC": (2, 36), "GLIBCXX": (3, 4, 30), "CXXABI": (1, 3, 13), "GCC": (12, 0)}
+    return DeviceFacts(
+        **{
+            "shell": shell,
+            "loader": True,
+            "libraries": (),
+            "missing": (),
+            "versions": versions,
+            **more,
+        }
+    )
+
+
 @pytest.mark.parametrize(
-    ("answer", "found", "code"),
+    ("machine", "facts", "found"),
     [
-        ("x86_64", "a machine of kind x86_64", DeviceError.exit_code),
-        ("armv6l", "a machine of kind armv6l", DeviceError.exit_code),
-        (None, "no route to it", DeviceError.exit_code),
+        ("x86_64", facts_of("023e00"), "glibc 2.36"),
+        ("x86_64", facts_of(""), "glibc 2.36"),
+        ("armv6l", facts_of(""), "is for x86_64"),
+        ("x86_64", facts_of("012800"), "found EM_ARM, 32 bits"),
+        ("x86_64", facts_of("023e00", missing=("libstdc++.so.6",)), "needed libstdc++.so.6"),
+        ("x86_64", facts_of("023e00", versions={"GLIBC": (2, 17)}), "GLIBC: needed 2.28"),
     ],
 )
-def test_devices_are_asked(
-    project_file: Path, monkeypatch: pytest.MonkeyPatch, answer: str | None, found: str, code: int
+def test_a_device_is_judged_by_its_own_system(
+    project_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    machine: str,
+    facts: DeviceFacts,
+    found: str,
 ) -> None:
+    monkeypatch.setattr(Transport, "machine", lambda self, deadline: machine)
+    monkeypatch.setattr(device_checks, "probe", lambda *arguments: facts)
+    project = load_project(project_file)
+    checks = list(check_device(project.device("desk"), project.target("host"), EventStream()))
+    assert [check.name for check in checks] == ["answers", "system", "root"]
+    system = checks[1]
+    assert found in system.found
+    assert system.passed == (found == "glibc 2.36")
+    assert "'host'" in system.remedy
+    assert ToolchainError.exit_code not in {check.exit_code for check in checks}
+
+
+def test_a_device_that_does_not_answer(project_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def machine(self: Transport, deadline: Any) -> str:
-        if answer is None:
-            raise DeviceError("no route to it", hint="switch it on")
-        return answer
+        raise DeviceError("no route to it", hint="switch it on")
 
     monkeypatch.setattr(Transport, "machine", machine)
     project = load_project(project_file)
-    checks = list(check_device(project.device("desk"), project.target("host"), EventStream()))
-    first = checks[0]
-    assert found in first.found and first.exit_code == code
-    assert first.passed == (answer == "x86_64")
-    assert len(checks) == (1 if answer is None else 2)
-    if answer == "armv6l":
-        assert "the target 'host' is for x86_64" in first.remedy
-    assert ToolchainError.exit_code not in {check.exit_code for check in checks}
+    (check,) = check_device(project.device("desk"), project.target("host"), EventStream())
+    assert "no route to it" in check.found and not check.passed
+    assert check.exit_code == DeviceError.exit_code

@@ -23,7 +23,6 @@ from edgesmith.devices.harness import (
     progress_to,
     report_of_death,
 )
-from edgesmith.devices.install import require_machine
 from edgesmith.devices.installer import Installer
 from edgesmith.devices.registry import connected
 from edgesmith.devices.release import Release, open_release
@@ -111,7 +110,6 @@ def bench(
     ):
         deadline = Deadline.after(request.timeout_s or expected_limit_s(device.bench))
         machine = there.machine(deadline)
-        require_machine(release.requires, machine, device.name)
         _require_installed(release, there, deadline)
         with host_file_errors(request.reports_folder):
             request.reports_folder.mkdir(parents=True, exist_ok=True)

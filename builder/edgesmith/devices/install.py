@@ -92,8 +92,10 @@ def flash(
 def _flash(release: Release, transport: Transport, options: FlashOptions) -> Installation:
     installer = Installer(transport, release.model)
     deadline = Deadline.after(options.timeout_s)
-    require_machine(release.requires, transport.machine(deadline), transport.device)
     facts = probe(transport, release.requires, deadline)
+    if not facts.shell:
+        # Without a shell to look at, the kernel's word has to do.
+        require_machine(release.requires, transport.machine(deadline), transport.device)
     require_runnable(release.requires, facts, transport.device)
     _send_manifest(release, transport, installer, deadline)
     sent_bytes = _send_files(release, transport, installer, deadline)

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgesmith.devices.probe import ELF_IDENTITIES, DeviceFacts
 from edgesmith.errors import DeviceError
+from edgesmith.platforms import Platform
 
 _MACHINES = {identity: machine for (machine, _), identity in ELF_IDENTITIES.items()}
 # A 64-bit kernel names a core's features as 64-bit programs know them, also to 32-bit ones.
@@ -25,6 +26,20 @@ class Lack:
 
     def render(self) -> str:
         return f"{self.what}: needed {self.needed}, found {self.found}"
+
+
+def platform_requires(platform: Platform) -> dict[str, Any]:
+    """What a bundle for the platform may need at most, in the form of a manifest's `requires`."""
+    floors = platform.floors
+    return {
+        "elf": {"machine": platform.elf.machine, "bits": platform.elf.bits},
+        "interpreter": platform.elf.interpreter,
+        "glibc": floors.get("GLIBC"),
+        "libstdc++": {"glibcxx": floors.get("GLIBCXX"), "cxxabi": floors.get("CXXABI")},
+        "libgcc": floors.get("GCC"),
+        "libraries": ["libc.so.6", "libgcc_s.so.1", "libm.so.6", "libstdc++.so.6"],
+        "cpu_features": list(platform.cpu_features),
+    }
 
 
 def lacks(requires: Mapping[str, Any], facts: DeviceFacts) -> tuple[Lack, ...]:

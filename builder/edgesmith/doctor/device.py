@@ -7,6 +7,8 @@ from pathlib import Path
 
 from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.install import MACHINES
+from edgesmith.devices.preflight import lacks, platform_requires
+from edgesmith.devices.probe import DeviceFacts, probe
 from edgesmith.devices.registry import connected
 from edgesmith.devices.transport import Transport
 from edgesmith.doctor.check import Check, failed
@@ -27,20 +29,42 @@ def check_device(device: Device, target: Target, events: EventStream) -> Iterato
     try:
         with connected(device, events) as transport:
             machine = transport.machine(deadline)
+            facts = probe(transport, platform_requires(target.platform), deadline)
             root = _root(part, device, transport, deadline)
     except EdgesmithError as error:
         yield failed(part, "answers", error)
         return
-    expected = MACHINES[target.platform.elf.machine]
     yield Check(
         part=part,
         name="answers",
-        passed=machine in expected,
+        passed=True,
         found=f"through {device.transport}, a machine of kind {machine}",
-        remedy=f"the target '{target.name}' is for {expected[0]}: name another target or device",
+        remedy="",
         exit_code=DeviceError.exit_code,
     )
+    yield _system(part, machine, facts, target)
     yield root
+
+
+def _system(part: str, machine: str, facts: DeviceFacts, target: Target) -> Check:
+    """Judged by the system's own shell and libraries; the kernel may be of another kind."""
+    expected = MACHINES[target.platform.elf.machine]
+    missing = lacks(platform_requires(target.platform), facts)
+    fits = not missing and (bool(facts.shell) or machine in expected)
+    glibc = ".".join(map(str, facts.versions.get("GLIBC", ()))) or "not known"
+    found = f"glibc {glibc}, as programs for {target.platform.name} need"
+    if missing:
+        found = "; ".join(lack.render() for lack in missing)
+    elif not fits:
+        found = f"a machine of kind {machine}, the target '{target.name}' is for {expected[0]}"
+    return Check(
+        part=part,
+        name="system",
+        passed=fits,
+        found=found,
+        remedy=f"update its system, or give the device another target than '{target.name}'",
+        exit_code=DeviceError.exit_code,
+    )
 
 
 def _root(part: str, device: Device, transport: Transport, deadline: Deadline) -> Check:
