@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from edgesmith import __version__
 from edgesmith.bundle.assemble import BundleRequest, assemble_bundle
 from edgesmith.compile.compilers import Compiler, system_compiler, zig_compiler
 from edgesmith.compile.downloads import Downloads, fetch
+from edgesmith.compile.own_runtime import resolved
 from edgesmith.compile.stage import CompileSettings, compile_project
 from edgesmith.generate.request import GenerateRequest, VariantFile
 from edgesmith.generate.stage import write_project
@@ -32,6 +34,11 @@ BUILD_TOOLS = ("conan", "cmake", "ninja", "ziglang")
 def tool_versions() -> dict[str, str]:
     """Versions of the installed build tools, by package name."""
     return {name: metadata.version(name) for name in BUILD_TOOLS}
+
+
+def resolved_target(target: Target) -> Target:
+    """The target with what is found in its runtime's own folder; raises as `resolved` does."""
+    return replace(target, platform=resolved(target.platform))
 
 
 def compiler_of(target: Target, context: Context) -> Compiler:
@@ -60,6 +67,11 @@ def generate_stage(
     value = quantized.value
 
     def make(folder: Path) -> Made[GeneratedProject]:
+        if target.platform.runtime.folder is not None:
+            context.events.warning(
+                f"{target.platform.runtime.title} of {target.platform.name} comes from"
+                f" {target.platform.runtime.folder}: nothing verified where it comes from"
+            )
         downloads = fetch(
             target.platform,
             cache=context.cache.root,
@@ -79,7 +91,7 @@ def generate_stage(
             "variants": [[v.name, v.onnx.sha256] for v in value.variants],
             "default_variant": value.default_variant,
             "samples": [value.golden.sha256, value.evaluation.sha256],
-            "target": [target.name, target.platform.name],
+            "target": [target.name, target.platform.record()],
             "compiler": [str(target.toolchain.file or ""), compiler.abi],
             "templates": _tree_digest("templates"),
             "runtime": _tree_digest("runtime_cpp"),

@@ -17,7 +17,7 @@ from edgesmith.events import EventStream, StageFinished
 from edgesmith.export.stage import export_stage, require_source
 from edgesmith.files import host_file_errors
 from edgesmith.model.user_code import Interpreter, interpreter_of
-from edgesmith.project.project import Project
+from edgesmith.project.project import Project, Target
 from edgesmith.quantize.ranges import Ranges, ranges_stage
 from edgesmith.quantize.stage import QuantizeInputs, quantize_stage, require_budget
 from edgesmith.simplify.stage import simplify_stage
@@ -49,6 +49,7 @@ class Pipeline:
     context: Context
     dry_run: bool = False
     _compilers: dict[str, Compiler] = field(default_factory=dict)
+    _targets: dict[str, Target] = field(default_factory=dict)
     _results: dict[str, StageResult[Any]] = field(default_factory=dict)
 
     def _once(self, stage: Stage[T]) -> StageResult[T]:
@@ -131,12 +132,20 @@ class Pipeline:
         return self._once(
             generate_stage(
                 self.project,
-                self.project.target(target),
+                self._target(target),
                 self.quantized(target),
                 self.compiler(target),
                 self.context,
             )
         )
+
+    def _target(self, name: str) -> Target:
+        """The target as it is built: a runtime of the project's own is looked at once."""
+        from edgesmith.build_stages import resolved_target
+
+        if name not in self._targets:
+            self._targets[name] = resolved_target(self.project.target(name))
+        return self._targets[name]
 
     def compiler(self, target: str) -> Compiler:
         """The target's compiler, asked once what it is; raises ToolchainError and UsageError."""
@@ -147,7 +156,7 @@ class Pipeline:
         return self._compilers[target]
 
     def require_tools(self, targets: Iterable[str]) -> None:
-        """Nothing is begun that lacks a compiler, or offline a download, in the end.
+        """Nothing is begun that lacks a compiler, a runtime of its own, or offline a download.
 
         Raises ToolchainError and UsageError.
         """
@@ -155,6 +164,7 @@ class Pipeline:
             return
         targets = tuple(targets)
         for target in targets:
+            self._target(target)
             self.compiler(target)
         if not self.context.offline:
             return
@@ -170,7 +180,11 @@ class Pipeline:
         quiet = replace(self.context, events=EventStream())
         try:
             Pipeline(
-                project=self.project, context=quiet, dry_run=True, _compilers=self._compilers
+                project=self.project,
+                context=quiet,
+                dry_run=True,
+                _compilers=self._compilers,
+                _targets=self._targets,
             ).generated(target)
         except WouldRun:
             return False
@@ -182,7 +196,7 @@ class Pipeline:
         return self._once(
             bundle_stage(
                 self.project,
-                self.project.target(target),
+                self._target(target),
                 self.exported(),
                 self.quantized(target),
                 self.generated(target),

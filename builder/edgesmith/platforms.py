@@ -6,10 +6,11 @@ import functools
 import platform as host
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 _HOST_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
 
@@ -17,6 +18,9 @@ _HOST_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
 @dataclass(frozen=True, kw_only=True)
 class RuntimeFacts:
     """The prebuilt ONNX Runtime: a wheel, and the files taken out of it with their SHA-256.
+
+    A project's own wheel has no `files` and no `soname`: both are found when its hash was checked.
+    A project's own `folder` stands for a wheel; the rest is found in it (compile/own_runtime.py).
 
     `library` names the shared library inside the wheel; `soname` is what programs link with;
     `content_version` is ONNX Runtime's own version, where it is not that of the package.
@@ -32,11 +36,17 @@ class RuntimeFacts:
     soname: str
     files: Mapping[str, str]
     content_version: str = ""
+    folder: Path | None = None
 
     @property
     def library_version(self) -> str:
         """The version of ONNX Runtime itself."""
         return self.content_version or self.version
+
+    @property
+    def title(self) -> str:
+        """For messages; what release a folder holds may not be known yet."""
+        return f"ONNX Runtime {self.library_version}".strip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +86,7 @@ class Platform:
 
     `floors` holds the newest symbol version of each kind (GLIBC, GLIBCXX, CXXABI, GCC) that a
     program may need, `cpu_features` what it may use unasked, by its names in /proc/cpuinfo.
+    `cpu` is what its targets have unless they say another.
     `gcc_prefix` stands before the names of the platform's cross compilers.
     """
 
@@ -92,6 +103,21 @@ class Platform:
     zig: ZigFacts
     conan: ConanFacts
     gcc_prefix: str
+    cpu: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """All facts in JSON types; where a folder lies is none."""
+        return cast("dict[str, Any]", _plain(self))
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value is not None if isinstance(value, Path) else value
 
 
 def runs_here(elf: ElfFacts) -> bool:

@@ -24,6 +24,7 @@ from edgesmith.project.settings import ProjectSettings
 NAMES = {
     "targets": "host",
     "devices": "desk",
+    "platforms": "board",
     "inputs": "image",
     "preprocess": "image",
     "sizes": "batch",
@@ -38,11 +39,13 @@ FREE_TEXT = {
     "quantize.exclude[0]": "exclude matches nothing",
 }
 # Any name of a CPU is right: unknown ones get the careful default.
-NEVER_WRONG = {"targets.host.cpu", "devices.desk.cpu"}
+NEVER_WRONG = {"targets.host.cpu", "devices.desk.cpu", "platforms.board.cpu"}
 # Values that only the model's validators refuse.
 WRONG_TEXT = {
-    "targets.host.platform": ("linux-mips", "linux-x86_64"),
+    "targets.host.platform": ("linux-x68_64", "did you mean 'linux-x86_64'"),
     "targets.host.toolchain": ("gccc", "a CMake toolchain file, such as board.cmake"),
+    "platforms.board.base": ("linux-aarch63", "did you mean 'linux-aarch64'"),
+    "platforms.board.toolchain": ("gccc", "a CMake toolchain file, such as board.cmake"),
     "devices.desk.root": ("/", "a folder of its own"),
     "devices.desk.target": ("hots", "did you mean 'host'"),
     "defaults.targets[0]": ("hots", "did you mean 'host'"),

@@ -150,7 +150,8 @@ def _content(
         "runtime": {
             "name": runtime.package,
             "version": runtime.library_version,
-            "wheel_sha256": runtime.wheel_sha256,
+            "wheel_sha256": runtime.wheel_sha256 or None,
+            "verified": runtime.folder is None,
         },
         "provenance": {
             "edgesmith": request.edgesmith_version,

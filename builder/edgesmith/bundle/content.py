@@ -123,7 +123,8 @@ class RuntimePart(_Part):
 
     name: Text
     version: Text
-    wheel_sha256: Sha256
+    wheel_sha256: Sha256 | None = None
+    verified: bool = True
 
 
 class ProvenancePart(_Part):

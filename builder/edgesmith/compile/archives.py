@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, Literal
 
-from edgesmith.platforms import Platform
+from edgesmith.platforms import Platform, RuntimeFacts
 
 Channel = Literal["wheel", "sdist", "npm"]
 LICENCE_FILE = "LICENSE"
@@ -59,16 +60,17 @@ class Archive:
 
 @dataclass(frozen=True, kw_only=True)
 class Archives:
-    """All archives that a platform's build needs."""
+    """All archives that a platform's build needs; a runtime from a folder needs none."""
 
-    runtime: Archive
+    runtime: Archive | None
     headers: Archive
     json: Archive
     sodium: Archive
     wuffs: Archive
 
     def all(self) -> tuple[Archive, ...]:
-        return (self.runtime, self.headers, self.json, self.sodium, self.wuffs)
+        own = () if self.runtime is None else (self.runtime,)
+        return (*own, self.headers, self.json, self.sodium, self.wuffs)
 
 
 @functools.cache
@@ -88,9 +90,19 @@ def headers_archive() -> Archive:
 
 def archives_for(platform: Platform) -> Archives:
     """The pinned archives of `platform`."""
-    runtime = platform.runtime
-    name = runtime.package.replace("-", "_")
-    wheel = Archive(
+    common = _common()
+    return Archives(
+        runtime=None if platform.runtime.folder else _wheel(platform.runtime),
+        headers=common["headers"],
+        json=common["json"],
+        sodium=common["sodium"],
+        wuffs=common["wuffs"],
+    )
+
+
+def _wheel(runtime: RuntimeFacts) -> Archive:
+    name = re.sub(r"[-.]+", "_", runtime.package)
+    return Archive(
         channel="wheel",
         package=runtime.package,
         version=runtime.version,
@@ -99,12 +111,4 @@ def archives_for(platform: Platform) -> Archives:
         files=runtime.files,
         wheel_platform=runtime.wheel_platform,
         content_version=runtime.library_version,
-    )
-    common = _common()
-    return Archives(
-        runtime=wheel,
-        headers=common["headers"],
-        json=common["json"],
-        sodium=common["sodium"],
-        wuffs=common["wuffs"],
     )

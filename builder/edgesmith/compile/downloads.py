@@ -29,10 +29,11 @@ FETCH_HINT = "where there is a network, run: edgesmith fetch"
 class Downloads:
     """Verified third-party files in the cache, or of the installed wheel.
 
-    `headers` is a folder that holds the pinned header files; the others are archives.
+    `headers` is a folder that holds the pinned header files; the others are archives. A runtime
+    from a project's own folder needs no wheel.
     """
 
-    runtime_wheel: Path
+    runtime_wheel: Path | None
     headers: Path
     json_wheel: Path
     sodium_source: Path
@@ -100,7 +101,7 @@ def require_downloads(targets: Mapping[str, Platform], *, cache: Path) -> None:
 
 def _downloads(archives: Archives, root: Path) -> Downloads:
     return Downloads(
-        runtime_wheel=_place(archives.runtime, root),
+        runtime_wheel=None if archives.runtime is None else _place(archives.runtime, root),
         headers=_place(archives.headers, root),
         json_wheel=_place(archives.json, root),
         sodium_source=_place(archives.sodium, root),

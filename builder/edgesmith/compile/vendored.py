@@ -14,9 +14,10 @@ from pathlib import Path, PurePosixPath
 
 from edgesmith.compile.archives import LICENCE_FILE, Archive, archives_for
 from edgesmith.compile.downloads import Downloads
+from edgesmith.compile.own_runtime import folder_files, wheel_files
 from edgesmith.errors import ToolchainError
 from edgesmith.hashing import sha256_bytes
-from edgesmith.platforms import Platform
+from edgesmith.platforms import Platform, RuntimeFacts
 from edgesmith.resources import resource_folder
 
 _SOURCE_LISTS = re.compile(r"set\(edgesmith_\w+_(?:SOURCES|HEADERS)\s+([^)]*)\)")
@@ -58,28 +59,39 @@ def write_files(folder: Path, files: Files) -> None:
 
 
 def _onnxruntime(platform: Platform, downloads: Downloads) -> Files:
-    runtime = platform.runtime
-    files: dict[str, bytes] = {}
-    with zipfile.ZipFile(downloads.runtime_wheel) as wheel:
-        for path, expected in runtime.files.items():
-            data = wheel.read(path)
-            if sha256_bytes(data) != expected:
-                raise ToolchainError(
-                    f"{path}: expected SHA-256 {expected}, found {sha256_bytes(data)}",
-                    where=str(downloads.runtime_wheel),
-                    hint="delete this file and run again",
-                )
-            if path == runtime.library:
-                files[f"lib/{runtime.soname}"] = data
+    runtime, soname = platform.runtime, platform.runtime.soname
+    if downloads.runtime_wheel is None:
+        files = folder_files(platform)
+    else:
+        with zipfile.ZipFile(downloads.runtime_wheel) as wheel:
+            if runtime.files:
+                files = _pinned_files(wheel, runtime, str(downloads.runtime_wheel))
             else:
-                files[f"licenses/onnxruntime/{PurePosixPath(path).name}"] = data
-    files.setdefault(
-        "licenses/onnxruntime/LICENSE", (downloads.headers / LICENCE_FILE).read_bytes()
-    )
-    for name in archives_for(platform).headers.files:
-        files[f"include/{name}"] = (downloads.headers / name).read_bytes()
-    values = {"ONNXRUNTIME_VERSION": runtime.library_version, "ONNXRUNTIME_SONAME": runtime.soname}
+                soname, files = wheel_files(wheel, platform)
+        files.setdefault(
+            "licenses/onnxruntime/LICENSE", (downloads.headers / LICENCE_FILE).read_bytes()
+        )
+        for name in archives_for(platform).headers.files:
+            files[f"include/{name}"] = (downloads.headers / name).read_bytes()
+    values = {"ONNXRUNTIME_VERSION": runtime.library_version, "ONNXRUNTIME_SONAME": soname}
     return {**files, **_cmake_package("onnxruntime", values)}
+
+
+def _pinned_files(wheel: zipfile.ZipFile, runtime: RuntimeFacts, where: str) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for path, expected in runtime.files.items():
+        data = wheel.read(path)
+        if sha256_bytes(data) != expected:
+            raise ToolchainError(
+                f"{path}: expected SHA-256 {expected}, found {sha256_bytes(data)}",
+                where=where,
+                hint="delete this file and run again",
+            )
+        if path == runtime.library:
+            files[f"lib/{runtime.soname}"] = data
+        else:
+            files[f"licenses/onnxruntime/{PurePosixPath(path).name}"] = data
+    return files
 
 
 def _json(platform: Platform, downloads: Downloads) -> Files:

@@ -13,6 +13,7 @@ from edgesmith.cache import cache_root
 from edgesmith.compile import clients, compilers, tools
 from edgesmith.compile.archives import Archive
 from edgesmith.compile.downloads import missing_archives
+from edgesmith.compile.own_runtime import resolved
 from edgesmith.doctor.check import Check, failed, pip_install
 from edgesmith.errors import EdgesmithError
 from edgesmith.events import EventStream
@@ -27,6 +28,7 @@ def check_target(target: Target, *, offline: bool) -> Iterator[Check]:
     yield Check(
         part=part, name="platform", passed=True, found=target.platform.name, remedy="nothing to do"
     )
+    yield from _own_runtime(part, target)
     yield from _toolchain(part, target)
     yield from (_program(part, name) for name in _PROGRAMS)
     try:
@@ -36,6 +38,26 @@ def check_target(target: Target, *, offline: bool) -> Iterator[Check]:
         return
     yield _downloads(part, target, missing, offline=offline)
     yield from _clients(part, missing)
+
+
+def _own_runtime(part: str, target: Target) -> Iterator[Check]:
+    """The folder of an ONNX Runtime that the project brings along."""
+    folder = target.platform.runtime.folder
+    if folder is None:
+        return
+    name = "ONNX Runtime of the project's own"
+    try:
+        found = resolved(target.platform).runtime
+    except EdgesmithError as error:
+        yield failed(part, name, error)
+        return
+    yield Check(
+        part=part,
+        name=name,
+        passed=True,
+        found=f"{found.library_version} in {folder}, unverified",
+        remedy="nothing to do",
+    )
 
 
 def _toolchain(part: str, target: Target) -> Iterator[Check]:

@@ -10,7 +10,7 @@ from edgesmith.compile.compilers import Compiler, clang_version
 from edgesmith.errors import ModelError
 from edgesmith.generate.identifiers import Identifiers
 from edgesmith.generate.request import GenerateRequest, VariantFile
-from edgesmith.platforms import ConanFacts, ZigFacts
+from edgesmith.platforms import ConanFacts, RuntimeFacts, ZigFacts
 from edgesmith.values import TensorInfo
 
 # C++ element types; half precision has none in C++17 and is passed as bit patterns.
@@ -96,6 +96,7 @@ class ProjectContext:
     edgesmith_version: str
     target: str
     platform: str
+    runtime: RuntimeFacts
     compiler: Compiler
     tools: tuple[str, ...]
     inputs: tuple[Tensor, ...]
@@ -132,6 +133,7 @@ def context(request: GenerateRequest, *, requirements: Sequence[str]) -> Project
         edgesmith_version=request.edgesmith_version,
         target=request.target,
         platform=request.platform.name,
+        runtime=request.platform.runtime,
         compiler=request.compiler,
         tools=_tools(request),
         inputs=_tensors(default.variant.onnx.inputs, sizes, names, "input"),

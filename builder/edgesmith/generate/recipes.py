@@ -45,7 +45,7 @@ def recipes_for(request: GenerateRequest) -> tuple[Recipe, ...]:
     settings = {"os": request.platform.conan.os, "arch": request.platform.conan.arch}
     onnxruntime = _recipe(
         "edgesmith-onnxruntime",
-        archives.runtime.content_version,
+        request.platform.runtime.library_version,
         vendored=vendored.onnxruntime,
         data={"platform": settings},
     )

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from edgesmith.platforms import load_platforms
 from edgesmith.project import settings as model
 from edgesmith.project.layers import Location
 from edgesmith.project.wording import expectation, shown
@@ -141,8 +142,31 @@ def reference_mistakes(raw: Mapping[str, Any]) -> list[Mistake]:
         for index, name in enumerate(named if isinstance(named, list) else ()):
             if isinstance(name, str) and name not in known:
                 mistakes.append(_unknown(("defaults", key, index), name, known))
+    mistakes.extend(_platform_mistakes(raw))
     mistakes.extend(_size_mistakes(raw))
     mistakes.extend(_preprocess_mistakes(raw))
+    return mistakes
+
+
+def _platform_mistakes(raw: Mapping[str, Any]) -> list[Mistake]:
+    """Platforms that nobody knows, and own ones that contradict others or themselves."""
+    known, own = load_platforms(), _table(raw, "platforms")
+    mistakes = []
+    for name, one in own.items():
+        place = ("platforms", name)
+        if name in known:
+            finding = "edgesmith has a platform of this name; choose another, and this one as base"
+            mistakes.append(Mistake(location=place, finding=finding))
+        base = one.get("base") if isinstance(one, Mapping) else None
+        if isinstance(base, str) and base and base not in known:
+            mistakes.append(_unknown((*place, "base"), base, known))
+        if isinstance(one, Mapping) and {"wheel", "onnxruntime"} <= one.keys():
+            finding = "found beside wheel; one of the two brings ONNX Runtime"
+            mistakes.append(Mistake(location=(*place, "onnxruntime"), finding=finding))
+    for name, target in _table(raw, "targets").items():
+        platform = target.get("platform") if isinstance(target, Mapping) else None
+        if isinstance(platform, str) and platform not in {*known, *own}:
+            mistakes.append(_unknown(("targets", name, "platform"), platform, {*known, *own}))
     return mistakes
 
 

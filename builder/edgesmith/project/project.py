@@ -9,8 +9,9 @@ from typing import Any
 
 from edgesmith.errors import UsageError
 from edgesmith.files import home_folder
-from edgesmith.platforms import Platform, load_platforms
+from edgesmith.platforms import Platform
 from edgesmith.project.mistakes import suggestion
+from edgesmith.project.own_platforms import platform_of
 from edgesmith.project.settings import (
     BenchSettings,
     DeviceSettings,
@@ -106,11 +107,11 @@ class Project:
     def target(self, name: str) -> Target:
         """The target with its overrides; raises UsageError for an unknown name."""
         settings = _named(self.settings.targets, name, "target", self.file)
-        platform = load_platforms()[settings.platform]
+        platform = platform_of(settings.platform, self.settings, self.folder)
         return Target(
             name=name,
             platform=platform,
-            cpu=settings.cpu,
+            cpu=settings.cpu or platform.cpu,
             toolchain=toolchain_of(settings.toolchain or platform.default_toolchain, self.folder),
             quantize=_overridden(self.settings.quantize, settings.quantize),
             bench=_overridden(self.settings.bench, settings.bench),

@@ -32,6 +32,8 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("bench", settings.BenchSettings),
     ("gates", settings.GateSettings),
     ("targets.NAME", settings.TargetSettings),
+    ("platforms.NAME", settings.PlatformSettings),
+    ("platforms.NAME.wheel", settings.WheelSettings),
     ("devices.NAME", settings.DeviceSettings),
     ("defaults", settings.DefaultsSettings),
 )
@@ -77,7 +79,10 @@ def _table(cls: type[BaseModel]) -> str:
 
 
 def _is_section(annotation: Any) -> bool:
+    """Whether it is a table with a heading of its own on the page."""
     arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return any(_is_section(argument) for argument in arguments)
     last = arguments[-1] if typing.get_origin(annotation) is dict and arguments else annotation
     return isinstance(last, type) and issubclass(last, BaseModel)
 

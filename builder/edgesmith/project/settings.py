@@ -17,7 +17,6 @@ from pydantic import (
 )
 
 from edgesmith.host_keys import parse_host_key
-from edgesmith.platforms import load_platforms
 from edgesmith.toolchains import is_toolchain
 
 _NAME = r"^[a-z][a-z0-9_-]*$"
@@ -25,12 +24,24 @@ _VERSION = r"^\d{1,5}\.\d{1,5}\.\d{1,5}([-+][0-9A-Za-z.-]+)?$"
 _DIMENSION = r"^[A-Za-z_]\w*$"
 # No word of it can be read as an option, nor by a shell.
 _ADDRESS = r"^([A-Za-z0-9_][A-Za-z0-9_.+-]*@)?[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$"
+_PACKAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_RELEASE = r"^\d[0-9a-z.+]*$"
+_TAG = r"^[a-z0-9][a-z0-9_.-]*$"
+_SHA256 = r"^[0-9a-f]{64}$"
+_INSIDE = r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$"
+_GLIBC = r"^2\.\d{1,2}$"
 # What a pattern asks for, for messages.
 PATTERN_WORDS = {
     _NAME: "a name of lower-case letters, digits, '-' and '_' that begins with a letter",
     _VERSION: "a version such as 1.2.3, each number of at most five digits",
     _DIMENSION: "a name of letters, digits and '_' in quotes",
     _ADDRESS: "a host or user@host that does not begin with '-'",
+    _PACKAGE: "a package's name",
+    _RELEASE: "a version such as 1.23.0",
+    _TAG: "a tag of lower-case letters, digits, '_', '.' and '-'",
+    _SHA256: "a SHA-256: 64 digits of 0 to 9 and a to f",
+    _INSIDE: "a path inside the wheel, such as onnxruntime/capi/libonnxruntime.so.1.23.0",
+    _GLIBC: "a version such as 2.31",
 }
 
 
@@ -266,8 +277,13 @@ class GateSettings(Section):
 class TargetSettings(Section):
     """A kind of device that is built for."""
 
-    platform: str = Field(description="Name of a platform, such as linux-x86_64.")
-    cpu: str | None = Field(None, description="CPU model, for choices that depend on it.")
+    platform: str = Field(
+        description="Name of a platform: linux-x86_64, linux-aarch64, linux-armv7, or one of"
+        " [platforms.NAME]."
+    )
+    cpu: str | None = Field(
+        None, description="CPU model, for choices that depend on it; default: the platform's."
+    )
     toolchain: ToolchainName | None = Field(
         None,
         description="Compiler: `zig`, `gcc` (of the system; for ARM Debian's cross compilers) or a"
@@ -280,13 +296,64 @@ class TargetSettings(Section):
         default_factory=dict, description="Keys of [bench] that differ for this target."
     )
 
-    @field_validator("platform")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        known = sorted(load_platforms())
-        if value not in known:
-            raise ValueError(f"one of: {', '.join(known)}")
-        return value
+
+class WheelSettings(Section):
+    """A wheel of the package index that carries libonnxruntime for the platform."""
+
+    package: Annotated[str, StringConstraints(pattern=_PACKAGE)] = Field(
+        description="Name of the package."
+    )
+    version: Annotated[str, StringConstraints(pattern=_RELEASE)] = Field(
+        description="Its version, exactly."
+    )
+    platform: Annotated[str, StringConstraints(pattern=_TAG)] = Field(
+        description="The wheel's platform tag, such as manylinux_2_28_aarch64."
+    )
+    sha256: Annotated[str, StringConstraints(pattern=_SHA256)] = Field(
+        description="SHA-256 of the wheel; other bytes are refused."
+    )
+    library: Annotated[str, StringConstraints(pattern=_INSIDE)] = Field(
+        description="Path of libonnxruntime inside the wheel."
+    )
+    tag: Annotated[str, StringConstraints(pattern=_TAG)] = Field(
+        "cp311-cp311", description="Python and ABI tag of the wheel, such as py3-none."
+    )
+    library_version: Annotated[str, StringConstraints(pattern=_RELEASE)] | None = Field(
+        None, description="ONNX Runtime's own version; default: the package's."
+    )
+
+
+class PlatformSettings(Section):
+    """A platform of your own: what differs from one that edgesmith has.
+
+    Name it under `platform` of a target. Its name must be a new one.
+    """
+
+    base: str = Field(
+        min_length=1, description="The platform that it is based on, such as linux-aarch64."
+    )
+    wheel: WheelSettings | None = Field(None, description="Another wheel with ONNX Runtime.")
+    onnxruntime: str | None = Field(
+        None,
+        min_length=1,
+        description="Instead of a wheel: a folder with `include/` and `lib/` of an ONNX Runtime,"
+        " such as the board maker's. It is recorded as unverified.",
+    )
+    glibc: Annotated[str, StringConstraints(pattern=_GLIBC)] | None = Field(
+        None, description="Oldest glibc that its devices have, such as 2.31; default: the base's."
+    )
+    cpu: str | None = Field(None, description="CPU model of its targets that name none.")
+    int8_encoding: Literal["u8s8", "s8s8"] | None = Field(
+        None,
+        description="INT8 types of activations and weights: unsigned activations for x86, signed"
+        " ones for ARM; default: the base's.",
+    )
+    max_opset: Annotated[int, Field(ge=13, le=26)] | None = Field(
+        None, description="Newest opset that its ONNX Runtime loads; default: the base's."
+    )
+    toolchain: ToolchainName | None = Field(
+        None, description="Compiler of its targets that name none; default: the base's."
+    )
 
 
 class DeviceSettings(Section):
@@ -375,6 +442,7 @@ class ProjectSettings(Section):
     bench: BenchSettings = Field(default_factory=BenchSettings)
     gates: GateSettings = Field(default_factory=GateSettings)
     targets: Annotated[dict[Name, TargetSettings], Field(min_length=1)]
+    platforms: dict[Name, PlatformSettings] = Field(default_factory=dict)
     devices: dict[Name, DeviceSettings] = Field(default_factory=dict)
     defaults: DefaultsSettings = Field(default_factory=DefaultsSettings)
 

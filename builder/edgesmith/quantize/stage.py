@@ -81,7 +81,11 @@ def quantize_stage(
             "settings": target.quantize.model_dump(mode="json"),
             "metrics": list(project.settings.data.metrics),
             "encoding": encoding.name if encoding else "float",
-            "platform": [target.platform.name, target.platform.max_opset],
+            "platform": [
+                target.platform.name,
+                target.platform.max_opset,
+                target.platform.max_ir_version,
+            ],
             "target": target.name,
             "threads": target.bench.threads[0],
             "tools": dict(own_interpreter().versions),
@@ -172,8 +176,8 @@ class _Work:
         found, allowed = simplified.onnx.opset, platform.max_opset
         if found > allowed or simplified.onnx.ir_version > platform.max_ir_version:
             raise ModelError(
-                f"the model has opset {found} and IR version {simplified.onnx.ir_version}; ONNX"
-                f" Runtime {platform.runtime.library_version} of {platform.name} takes at most"
+                f"the model has opset {found} and IR version {simplified.onnx.ir_version};"
+                f" {platform.runtime.title} of {platform.name} takes at most"
                 f" {allowed} and {platform.max_ir_version}",
                 where="model.opset",
                 hint=f"set [model] opset = {allowed} or less, or export the ONNX file anew",

@@ -1,0 +1,73 @@
+"""A project's own platforms: what `[platforms.NAME]` makes of the platform it is based on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+
+from edgesmith.platforms import Platform, RuntimeFacts, load_platforms
+from edgesmith.project.settings import PlatformSettings, ProjectSettings, WheelSettings
+
+
+def platform_of(name: str, settings: ProjectSettings, folder: Path) -> Platform:
+    """The platform that a target names: the project's own, or one that edgesmith has."""
+    own = settings.platforms.get(name)
+    return load_platforms()[name] if own is None else own_platform(name, own, folder)
+
+
+def own_platform(name: str, settings: PlatformSettings, folder: Path) -> Platform:
+    """The base with what the project says otherwise; paths are relative to `folder`."""
+    base = load_platforms()[settings.base]
+    floors = dict(base.floors)
+    runtime = _runtime(settings, base.runtime, folder)
+    if runtime is not base.runtime:
+        # Those of the C++ libraries are what the base's own runtime needs: this one's are its own.
+        floors = {"GLIBC": floors["GLIBC"]}
+    if settings.glibc is not None:
+        floors["GLIBC"] = settings.glibc
+    return replace(
+        base,
+        name=name,
+        runtime=runtime,
+        floors=MappingProxyType(floors),
+        zig=replace(base.zig, glibc_floor=floors["GLIBC"]),
+        cpu=settings.cpu,
+        int8_encoding=settings.int8_encoding or base.int8_encoding,
+        max_opset=settings.max_opset or base.max_opset,
+        default_toolchain=settings.toolchain or base.default_toolchain,
+    )
+
+
+def _runtime(settings: PlatformSettings, base: RuntimeFacts, folder: Path) -> RuntimeFacts:
+    if settings.onnxruntime is not None:
+        place = folder / Path(settings.onnxruntime).expanduser()
+        return replace(
+            base,
+            package="onnxruntime",
+            version="",
+            content_version="",
+            wheel_tag="",
+            wheel_platform="",
+            wheel_sha256="",
+            library="",
+            soname="",
+            files=MappingProxyType({}),
+            folder=place,
+        )
+    return base if settings.wheel is None else _wheel(settings.wheel, base)
+
+
+def _wheel(wheel: WheelSettings, base: RuntimeFacts) -> RuntimeFacts:
+    return replace(
+        base,
+        package=wheel.package,
+        version=wheel.version,
+        content_version=wheel.library_version or "",
+        wheel_tag=wheel.tag,
+        wheel_platform=wheel.platform,
+        wheel_sha256=wheel.sha256,
+        library=str(PurePosixPath(wheel.library)),
+        soname="",
+        files=MappingProxyType({}),
+    )
