@@ -36,9 +36,15 @@ def tool_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in BUILD_TOOLS}
 
 
-def resolved_target(target: Target) -> Target:
+def resolved_target(target: Target, context: Context) -> Target:
     """The target with what is found in its runtime's own folder; raises as `resolved` does."""
-    return replace(target, platform=resolved(target.platform))
+    platform = resolved(target.platform)
+    if platform.runtime.folder is not None:
+        context.events.warning(
+            f"{platform.runtime.title} of {platform.name} is unverified:"
+            f" it comes from {platform.runtime.folder}"
+        )
+    return replace(target, platform=platform)
 
 
 def compiler_of(target: Target, context: Context) -> Compiler:
@@ -67,11 +73,6 @@ def generate_stage(
     value = quantized.value
 
     def make(folder: Path) -> Made[GeneratedProject]:
-        if target.platform.runtime.folder is not None:
-            context.events.warning(
-                f"{target.platform.runtime.title} of {target.platform.name} comes from"
-                f" {target.platform.runtime.folder}: nothing verified where it comes from"
-            )
         downloads = fetch(
             target.platform,
             cache=context.cache.root,

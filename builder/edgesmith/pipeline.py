@@ -144,7 +144,7 @@ class Pipeline:
         from edgesmith.build_stages import resolved_target
 
         if name not in self._targets:
-            self._targets[name] = resolved_target(self.project.target(name))
+            self._targets[name] = resolved_target(self.project.target(name), self.context)
         return self._targets[name]
 
     def compiler(self, target: str) -> Compiler:

@@ -18,7 +18,6 @@ TARGET = """
 [platforms.board]
 base = "linux-x86_64"
 onnxruntime = "my ort"
-glibc = "2.31"
 
 [targets.own]
 platform = "board"
@@ -51,9 +50,8 @@ def test_verbs_know_the_platform(project: Edgesmith) -> None:
     assert "ONNX Runtime of the project's own: 1.31.1 in" in told.out
     assert "ready: board with zig" in project.ok("fetch", "--target", "own", "--offline").out
     made = project.ok("generate", "--target", "own", "--offline")
-    assert "nothing verified where it comes from" in made.err
+    assert "ONNX Runtime 1.31.1 of board is unverified: it comes from" in made.err
     folder = project.folder / "build" / "digits" / "own" / "project"
-    assert "x86_64-linux-gnu.2.31" in (folder / "conan" / "toolchain" / "c++").read_text()
     assert "nothing verified" in (folder / "README.md").read_text()
     assert "Nothing to do" in project.ok("generate", "--target", "own", "--dry-run").out
     with (project.folder / "my ort" / "include" / "onnxruntime_c_api.h").open("a") as file:
@@ -65,7 +63,7 @@ def test_verbs_know_the_platform(project: Edgesmith) -> None:
 @pytest.mark.slow
 def test_its_bundle_runs_and_says_that_it_is_unverified(project: Edgesmith) -> None:
     made = project.ok("build", "--target", "own")
-    assert "nothing verified where it comes from" in made.err
+    assert "ONNX Runtime 1.31.1 of board is unverified: it comes from" in made.err
     folder = project.folder / "build" / "digits" / "own" / "bundle"
     content = verify_bundle(folder).content
     assert content["platform"] == "board"
@@ -76,4 +74,4 @@ def test_its_bundle_runs_and_says_that_it_is_unverified(project: Edgesmith) -> N
         "verified": False,
     }
     assert (folder / "licenses" / "onnxruntime" / "UNVERIFIED.txt").is_file()
-    assert content["provenance"]["toolchain"].endswith("x86_64-linux-gnu.2.31")
+    assert content["provenance"]["toolchain"].endswith("x86_64-linux-gnu.2.28")
