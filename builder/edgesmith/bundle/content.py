@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from edgesmith.project.settings import Name, Version
+from edgesmith.project.fields import Name, Version
 
 MANIFEST = "manifest.json"
 SIGNATURES = "signatures"

@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from edgesmith.platforms import Platform, RuntimeFacts, load_platforms
-from edgesmith.project.settings import PlatformSettings, ProjectSettings, WheelSettings
+from edgesmith.project.platform_settings import PlatformSettings, WheelSettings
+from edgesmith.project.settings import ProjectSettings
 
 
 def platform_of(name: str, settings: ProjectSettings, folder: Path) -> Platform:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from edgesmith.project import settings
+from edgesmith.project import platform_settings, settings
 
 SCHEMA_FILE = "builder/edgesmith/project/project.schema.json"
 PAGE_FILE = "docs/project-file.md"
@@ -32,8 +32,8 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("bench", settings.BenchSettings),
     ("gates", settings.GateSettings),
     ("targets.NAME", settings.TargetSettings),
-    ("platforms.NAME", settings.PlatformSettings),
-    ("platforms.NAME.wheel", settings.WheelSettings),
+    ("platforms.NAME", platform_settings.PlatformSettings),
+    ("platforms.NAME.wheel", platform_settings.WheelSettings),
     ("devices.NAME", settings.DeviceSettings),
     ("defaults", settings.DefaultsSettings),
 )

@@ -7,54 +7,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-)
+from pydantic import Field, field_validator
 
 from edgesmith.host_keys import parse_host_key
-from edgesmith.toolchains import is_toolchain
+from edgesmith.project.fields import (
+    Address,
+    Dimension,
+    Name,
+    Positive,
+    Section,
+    ToolchainName,
+    Version,
+    Words,
+)
+from edgesmith.project.platform_settings import PlatformSettings
 
-_NAME = r"^[a-z][a-z0-9_-]*$"
-_VERSION = r"^\d{1,5}\.\d{1,5}\.\d{1,5}([-+][0-9A-Za-z.-]+)?$"
-_DIMENSION = r"^[A-Za-z_]\w*$"
-# No word of it can be read as an option, nor by a shell.
-_ADDRESS = r"^([A-Za-z0-9_][A-Za-z0-9_.+-]*@)?[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$"
-_PACKAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-_RELEASE = r"^\d[0-9a-z.+]*$"
-_TAG = r"^[a-z0-9][a-z0-9_.-]*$"
-_SHA256 = r"^[0-9a-f]{64}$"
-_INSIDE = r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$"
-_GLIBC = r"^2\.\d{1,2}$"
-# What a pattern asks for, for messages.
-PATTERN_WORDS = {
-    _NAME: "a name of lower-case letters, digits, '-' and '_' that begins with a letter",
-    _VERSION: "a version such as 1.2.3, each number of at most five digits",
-    _DIMENSION: "a name of letters, digits and '_' in quotes",
-    _ADDRESS: "a host or user@host that does not begin with '-'",
-    _PACKAGE: "a package's name",
-    _RELEASE: "a version such as 1.23.0",
-    _TAG: "a tag of lower-case letters, digits, '_', '.' and '-'",
-    _SHA256: "a SHA-256: 64 digits of 0 to 9 and a to f",
-    _INSIDE: "a path inside the wheel, such as onnxruntime/capi/libonnxruntime.so.1.23.0",
-    _GLIBC: "a version such as 2.31",
-}
-
-
-def _toolchain_name(value: str) -> str:
-    if not is_toolchain(value):
-        raise ValueError("'zig', 'gcc' or a CMake toolchain file, such as board.cmake")
-    return value
-
-
-Name = Annotated[str, StringConstraints(pattern=_NAME, max_length=64)]
-Version = Annotated[str, StringConstraints(pattern=_VERSION)]
-Dimension = Annotated[str, StringConstraints(pattern=_DIMENSION)]
-Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 Dtype = Literal[
     "float32",
     "float64",
@@ -70,19 +37,10 @@ Dtype = Literal[
     "bool",
 ]
 Metric = Literal["top1", "top5", "cosine", "sqnr_db", "max_abs_error"]
-ToolchainName = Annotated[str, AfterValidator(_toolchain_name)]
-# What fits a signed 32-bit number: dimensions and counts beyond it are slips.
-Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 # Names of CMake packages that a generated project uses itself.
 TAKEN_NAMES = frozenset({"onnxruntime"})
-
-
-class Section(BaseModel):
-    """A table of the project file: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class InputSettings(Section):
@@ -297,65 +255,6 @@ class TargetSettings(Section):
     )
 
 
-class WheelSettings(Section):
-    """A wheel of the package index that carries libonnxruntime for the platform."""
-
-    package: Annotated[str, StringConstraints(pattern=_PACKAGE)] = Field(
-        description="Name of the package."
-    )
-    version: Annotated[str, StringConstraints(pattern=_RELEASE)] = Field(
-        description="Its version, exactly."
-    )
-    platform: Annotated[str, StringConstraints(pattern=_TAG)] = Field(
-        description="The wheel's platform tag, such as manylinux_2_28_aarch64."
-    )
-    sha256: Annotated[str, StringConstraints(pattern=_SHA256)] = Field(
-        description="SHA-256 of the wheel; other bytes are refused."
-    )
-    library: Annotated[str, StringConstraints(pattern=_INSIDE)] = Field(
-        description="Path of libonnxruntime inside the wheel."
-    )
-    tag: Annotated[str, StringConstraints(pattern=_TAG)] = Field(
-        "cp311-cp311", description="Python and ABI tag of the wheel, such as py3-none."
-    )
-    library_version: Annotated[str, StringConstraints(pattern=_RELEASE)] | None = Field(
-        None, description="ONNX Runtime's own version; default: the package's."
-    )
-
-
-class PlatformSettings(Section):
-    """A platform of your own: what differs from one that edgesmith has.
-
-    Name it under `platform` of a target. Its name must be a new one.
-    """
-
-    base: str = Field(
-        min_length=1, description="The platform that it is based on, such as linux-aarch64."
-    )
-    wheel: WheelSettings | None = Field(None, description="Another wheel with ONNX Runtime.")
-    onnxruntime: str | None = Field(
-        None,
-        min_length=1,
-        description="Instead of a wheel: a folder with `include/` and `lib/` of an ONNX Runtime,"
-        " such as the board maker's. It is recorded as unverified.",
-    )
-    glibc: Annotated[str, StringConstraints(pattern=_GLIBC)] | None = Field(
-        None, description="Oldest glibc that its devices have, such as 2.31; default: the base's."
-    )
-    cpu: str | None = Field(None, description="CPU model of its targets that name none.")
-    int8_encoding: Literal["u8s8", "s8s8"] | None = Field(
-        None,
-        description="INT8 types of activations and weights: unsigned activations for x86, signed"
-        " ones for ARM; default: the base's.",
-    )
-    max_opset: Annotated[int, Field(ge=13, le=26)] | None = Field(
-        None, description="Newest opset that its ONNX Runtime loads; default: the base's."
-    )
-    toolchain: ToolchainName | None = Field(
-        None, description="Compiler of its targets that name none; default: the base's."
-    )
-
-
 class DeviceSettings(Section):
     """A device that is flashed and measured."""
 
@@ -365,7 +264,7 @@ class DeviceSettings(Section):
         " this machine, for outputs, not for times; `ssh`: a machine with an SSH server;"
         " `command`: whatever the programs in `push` and `exec` reach."
     )
-    address: Annotated[str, StringConstraints(pattern=_ADDRESS, max_length=255)] | None = Field(
+    address: Address | None = Field(
         None, description="For `ssh`: `[user@]host`, or a host of your ssh config."
     )
     port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(

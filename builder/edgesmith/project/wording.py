@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from edgesmith.project.settings import PATTERN_WORDS
+from edgesmith.project.fields import PATTERN_WORDS
 
 _WORDS = {
     "int_type": "a whole number",

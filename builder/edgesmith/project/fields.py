@@ -1,0 +1,62 @@
+"""What the tables of the project file are made of: text of a form, and the table itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from edgesmith.toolchains import is_toolchain
+
+_NAME = r"^[a-z][a-z0-9_-]*$"
+_VERSION = r"^\d{1,5}\.\d{1,5}\.\d{1,5}([-+][0-9A-Za-z.-]+)?$"
+_DIMENSION = r"^[A-Za-z_]\w*$"
+# No word of it can be read as an option, nor by a shell.
+_ADDRESS = r"^([A-Za-z0-9_][A-Za-z0-9_.+-]*@)?[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$"
+_PACKAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_RELEASE = r"^\d[0-9a-z.+]*$"
+_TAG = r"^[a-z0-9][a-z0-9_.-]*$"
+_SHA256 = r"^[0-9a-f]{64}$"
+_INSIDE = r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$"
+_GLIBC = r"^2\.\d{1,2}$"
+# What a pattern asks for, for messages.
+PATTERN_WORDS = {
+    _NAME: "a name of lower-case letters, digits, '-' and '_' that begins with a letter",
+    _VERSION: "a version such as 1.2.3, each number of at most five digits",
+    _DIMENSION: "a name of letters, digits and '_' in quotes",
+    _ADDRESS: "a host or user@host that does not begin with '-'",
+    _PACKAGE: "a package's name",
+    _RELEASE: "a version such as 1.23.0",
+    _TAG: "a tag of lower-case letters, digits, '_', '.' and '-'",
+    _SHA256: "a SHA-256: 64 digits of 0 to 9 and a to f",
+    _INSIDE: "a path inside the wheel, such as onnxruntime/capi/libonnxruntime.so.1.23.0",
+    _GLIBC: "a version such as 2.31",
+}
+
+
+def _toolchain_name(value: str) -> str:
+    if not is_toolchain(value):
+        raise ValueError("'zig', 'gcc' or a CMake toolchain file, such as board.cmake")
+    return value
+
+
+Name = Annotated[str, StringConstraints(pattern=_NAME, max_length=64)]
+Version = Annotated[str, StringConstraints(pattern=_VERSION)]
+Dimension = Annotated[str, StringConstraints(pattern=_DIMENSION)]
+PackageName = Annotated[str, StringConstraints(pattern=_PACKAGE)]
+Release = Annotated[str, StringConstraints(pattern=_RELEASE)]
+WheelTag = Annotated[str, StringConstraints(pattern=_TAG)]
+Digest = Annotated[str, StringConstraints(pattern=_SHA256)]
+InsidePath = Annotated[str, StringConstraints(pattern=_INSIDE)]
+GlibcVersion = Annotated[str, StringConstraints(pattern=_GLIBC)]
+Address = Annotated[str, StringConstraints(pattern=_ADDRESS, max_length=255)]
+Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+ToolchainName = Annotated[str, AfterValidator(_toolchain_name)]
+# What fits a signed 32-bit number: dimensions and counts beyond it are slips.
+Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class Section(BaseModel):
+    """A table of the project file: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
