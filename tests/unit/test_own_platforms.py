@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -185,3 +186,13 @@ def test_a_wheel_of_ones_own_is_opened(project_file: Path) -> None:
 def test_what_is_no_library_is_told() -> None:
     with pytest.raises(ToolchainError, match="no whole ELF file"):
         read_library(b"\x7fELF\x02", where="here")
+
+
+def test_the_example_in_the_docs_is_right(project_file: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pipeline.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    (table,) = [block for block in blocks if block.startswith("[platforms.")]
+    project_file.write_text(f"{project_file.read_text()}\n{table}")
+    made = load_project(project_file, {}).target("gateway").platform
+    assert (made.name, made.floors, made.cpu) == ("gateway", {"GLIBC": "2.31"}, "cortex-a72")
+    assert made.runtime.folder == project_file.parent / "vendor" / "ort"

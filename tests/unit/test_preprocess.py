@@ -150,7 +150,8 @@ def test_mistakes_in_the_project_file(
 
 def test_the_example_in_the_docs_is_right(project_file: Path, project_text: str) -> None:
     page = (Path(__file__).parents[2] / "docs" / "pipeline.md").read_text()
-    (table,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    blocks = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    (table,) = [block for block in blocks if block.startswith("[preprocess.")]
     colour = project_text.replace('["batch", 1, 8, 8]', '["batch", 3, 8, 8]')
     project_file.write_text(f"{colour}\n{table}")
     info = TensorInfo(name="image", dtype="float32", dims=("batch", 3, 8, 8))
