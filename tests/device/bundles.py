@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgesmith.bundle.manifest import sequence_of
+from edgesmith.bundle.content import sequence_of
 from edgesmith.bundle.verify import verify_bundle
 from edgesmith.hashing import sha256_file
 

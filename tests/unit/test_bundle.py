@@ -15,8 +15,9 @@ import pytest
 
 from edgesmith.bundle.archive import write_archive
 from edgesmith.bundle.assemble import sequence_of
+from edgesmith.bundle.content import is_safe_path
 from edgesmith.bundle.elf import read_elf, requirements
-from edgesmith.bundle.manifest import is_safe_path, parse_manifest
+from edgesmith.bundle.manifest import parse_manifest
 from edgesmith.bundle.verify import verify_bundle
 from edgesmith.errors import IntegrityError, ToolchainError
 from edgesmith.hashing import sha256_bytes, sha256_file

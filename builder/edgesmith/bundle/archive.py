@@ -5,7 +5,8 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from edgesmith.bundle.manifest import MANIFEST, Manifest
+from edgesmith.bundle.content import MANIFEST
+from edgesmith.bundle.manifest import Manifest
 
 _FILE_MODE = 0o644
 

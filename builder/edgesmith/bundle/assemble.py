@@ -9,17 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from edgesmith.bundle.archive import write_archive
+from edgesmith.bundle.content import MANIFEST, RELEASE_ROLES, Role, sequence_of
 from edgesmith.bundle.elf import Requirements, read_elf, requirements
-from edgesmith.bundle.manifest import (
-    MANIFEST,
-    RELEASE_ROLES,
-    SCHEMA_VERSION,
-    Manifest,
-    ManifestFile,
-    Role,
-    archive_name,
-    sequence_of,
-)
+from edgesmith.bundle.manifest import SCHEMA_VERSION, Manifest, ManifestFile, archive_name
 from edgesmith.bundle.preflight import above_floors, listed, require_fit
 from edgesmith.bundle.size import bundle_size
 from edgesmith.bundle.verify import verify_bundle

@@ -10,30 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edgesmith.bundle.content import (
-    MANIFEST,
-    RELEASE_ROLES,
-    ROLES,
-    SIGNATURES,
-    ManifestContent,
-    Role,
-    contradictions,
-    is_safe_path,
-    sequence_of,
-)
+from edgesmith.bundle.content import MANIFEST, ManifestContent, Role, contradictions
 from edgesmith.errors import IntegrityError
 from edgesmith.hashing import sha256_bytes
 from edgesmith.project.mistakes import validation_mistakes
-
-__all__ = [
-    "MANIFEST",
-    "RELEASE_ROLES",
-    "ROLES",
-    "SIGNATURES",
-    "Role",
-    "is_safe_path",
-    "sequence_of",
-]
 
 SCHEMA_VERSION = "1.0"
 _SHOWN_MISTAKES = 5

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgesmith.bundle.manifest import RELEASE_ROLES, ManifestFile
+from edgesmith.bundle.content import RELEASE_ROLES
+from edgesmith.bundle.manifest import ManifestFile
 from edgesmith.values import BundleSize, FileSize, PartSize
 
 _TITLES = {

@@ -6,7 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from edgesmith.bundle.manifest import MANIFEST, SIGNATURES, Manifest, ManifestFile, read_manifest
+from edgesmith.bundle.content import MANIFEST, SIGNATURES
+from edgesmith.bundle.manifest import Manifest, ManifestFile, read_manifest
 from edgesmith.errors import IntegrityError
 from edgesmith.files import MARKER
 from edgesmith.hashing import sha256_file

@@ -56,7 +56,7 @@ def fetch(
     """
     root = cache / "downloads"
     archives = archives_for(platform)
-    missing = [archive for archive in archives.all() if not _is_present(archive, root)]
+    missing = missing_archives(platform, cache=cache)
     if missing and offline:
         raise ToolchainError(
             "not downloaded yet: " + ", ".join(archive.title for archive in missing),
@@ -119,7 +119,7 @@ def _is_present(archive: Archive, root: Path) -> bool:
     """Raises HostFileError when the installed wheel's own copy was changed."""
     place = _place(archive, root)
     if archive.channel != "npm":
-        return place.is_file() and sha256_file(place) == archive.sha256
+        return _is_file(place, archive.sha256)
     wrong = [n for n, sha256 in archive.kept_files.values() if not _is_file(place / n, sha256)]
     if wrong and place == packaged_headers():
         raise HostFileError(
