@@ -3,18 +3,14 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <vector>
 
 namespace edgesmith::installer {
 namespace {
-
-namespace fs = std::filesystem;
 
 // Room for folders and for the manifest.
 constexpr std::uint64_t kSpaceMarginBytes = std::uint64_t{1} << 20;
@@ -33,8 +29,7 @@ std::optional<Source> find_installed(const Store& store, const ManifestFile& wan
     const Result<Manifest> manifest = store.manifest(id);
     if (!manifest) continue;
     for (const ManifestFile& file : release_files(*manifest)) {
-      if (file.sha256 != wanted.sha256) continue;
-      if (!matches(store.release(id), file.path, wanted)) continue;
+      if (file.sha256 != wanted.sha256 || !is_installed(store.release(id), file)) continue;
       return Source{store.release(id), file.path, true, file.mode};
     }
   }
@@ -48,28 +43,53 @@ std::optional<Source> find_source(const Store& store, const ManifestFile& wanted
   return find_installed(store, wanted);
 }
 
+Status write_some(int fd, const char* data, std::size_t bytes, const std::string& name) {
+  Status status = write_all(fd, data, bytes);
+  if (status) return status;
+  return Error{status.error().code, name + ": " + status.error().message};
+}
+
 Status copy_bytes(int from, int to, const std::string& name) {
   std::vector<char> chunk(std::size_t{1} << 16);
   for (;;) {
     const ssize_t got = ::read(from, chunk.data(), chunk.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_error("cannot read " + name);
+    if (got < 0) return system_error("cannot read what is to be " + name);
     if (got == 0) return Done{};
-    if (Status status = write_all(to, chunk.data(), static_cast<std::size_t>(got)); !status) {
-      return Error{status.error().code, name + ": " + status.error().message};
-    }
+    Status status = write_some(to, chunk.data(), static_cast<std::size_t>(got), name);
+    if (!status) return status;
   }
+}
+
+Result<Descriptor> create(const std::string& path) {
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file) return system_error("cannot write " + path);
+  return file;
+}
+
+/// Only now is it what it is meant to be, also after a power loss.
+Status complete(int fd, const std::string& path, unsigned mode) {
+  if (::fchmod(fd, mode) != 0) return system_error("cannot set the mode of " + path);
+  if (::fsync(fd) != 0) return system_error("cannot sync " + path);
+  return Done{};
 }
 
 Status copy_file(const Source& source, const std::string& path, unsigned mode) {
   const Result<Descriptor> from = open_below(source.root, source.relative, O_RDONLY);
   if (!from) return from.error();
-  const Descriptor to(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!to) return system_error("cannot write " + path);
-  if (Status status = copy_bytes(from->get(), to.get(), path); !status) return status;
-  if (::fchmod(to.get(), mode) != 0) return system_error("cannot set the mode of " + path);
-  if (::fsync(to.get()) != 0) return system_error("cannot sync " + path);
-  return Done{};
+  const Result<Descriptor> to = create(path);
+  if (!to) return to.error();
+  if (Status status = copy_bytes(from->get(), to->get(), path); !status) return status;
+  return complete(to->get(), path, mode);
+}
+
+Status write_new(const std::string& path, unsigned mode, const std::string& bytes) {
+  const Result<Descriptor> file = create(path);
+  if (!file) return file.error();
+  if (Status status = write_some(file->get(), bytes.data(), bytes.size(), path); !status) {
+    return status;
+  }
+  return complete(file->get(), path, mode);
 }
 
 /// Puts one file at its place in the folder and checks what then stands there.
@@ -80,9 +100,7 @@ Status place(const Store& store, const std::string& folder, const ManifestFile& 
                  file.path + " (" + file.sha256 + ") did not come in whole; send it again"};
   }
   const std::string path = folder + "/" + file.path;
-  std::error_code error;
-  fs::create_directories(fs::path(path).parent_path(), error);
-  if (error) return Error{ErrorCode::kFileSystem, "cannot make the folder of " + path};
+  if (Status status = make_folders_of(folder, file.path); !status) return status;
   const std::string origin = source->root + "/" + source->relative;
   // Sharing an installed file saves space; a link has the mode of what it links to.
   const bool linked =
@@ -90,17 +108,17 @@ Status place(const Store& store, const std::string& folder, const ManifestFile& 
   if (!linked) {
     if (Status status = copy_file(*source, path, file.mode); !status) return status;
   }
-  if (matches(folder, file.path, file)) return Done{};
+  if (is_installed(folder, file)) return Done{};
   return Error{ErrorCode::kIntegrity, path + " reads back differently from what was written"};
 }
 
+/// Only what came in is copied; the rest is shared with installed releases.
 Status check_space(const Store& store, const std::vector<ManifestFile>& files) {
   std::uint64_t needed = kSpaceMarginBytes;
   for (const ManifestFile& file : files) {
-    if (needed > UINT64_MAX - file.bytes) {
-      return Error{ErrorCode::kIntegrity, "the manifest's sizes cannot be true"};
-    }
-    needed += file.bytes;
+    struct stat info{};
+    if (::lstat((store.incoming() + "/" + file.sha256).c_str(), &info) != 0) continue;
+    needed += static_cast<std::uint64_t>(info.st_size);
   }
   struct statvfs space{};
   if (::statvfs(store.releases().c_str(), &space) != 0) {
@@ -112,30 +130,57 @@ Status check_space(const Store& store, const std::vector<ManifestFile>& files) {
                                        " bytes, the device has " + std::to_string(free_bytes)};
 }
 
-Status sync_folders(const std::string& folder) {
-  std::error_code error;
-  for (fs::recursive_directory_iterator entry(folder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    if (!entry->is_directory()) continue;
-    if (Status status = sync_path(entry->path().string()); !status) return status;
+/// Puts the release together where nothing else looks.
+Status build_draft(const Store& store, const Manifest& manifest, const std::string& bytes) {
+  const std::string draft = store.draft(manifest.id);
+  if (Status status = make_folder(draft); !status) return status;
+  for (const ManifestFile& file : release_files(manifest)) {
+    if (Status status = place(store, draft, file); !status) return status;
   }
-  if (error) return Error{ErrorCode::kFileSystem, "cannot read " + folder};
-  return sync_path(folder);
+  if (Status status = write_new(draft + "/manifest.json", 0644, bytes); !status) return status;
+  return sync_tree(draft);
 }
 
-/// Renames the folder to its final name; a damaged release of that name goes in exchange, so that
-/// `current` names a folder at every moment.
-Status publish(const std::string& folder, const std::string& final_name) {
-  if (::rename(folder.c_str(), final_name.c_str()) == 0) return Done{};
-  if (errno != ENOTEMPTY && errno != EEXIST) return system_error("cannot make " + final_name);
-  constexpr unsigned kExchange = 2;  // RENAME_EXCHANGE, which older headers lack.
-  if (::syscall(SYS_renameat2, AT_FDCWD, folder.c_str(), AT_FDCWD, final_name.c_str(), kExchange) !=
-      0) {
-    return system_error("cannot replace the damaged " + final_name);
+/// Without an exchange there is a moment without the release: recover() ends it.
+Status replace_in_two_steps(const Store& store, const std::string& id) {
+  const std::string release = store.release(id);
+  const std::string aside = store.set_aside(id);
+  if (::rename(release.c_str(), aside.c_str()) != 0) {
+    return system_error("cannot set aside the damaged " + release);
   }
-  std::error_code error;
-  fs::remove_all(folder, error);
-  return Done{};
+  if (::rename(store.draft(id).c_str(), release.c_str()) == 0) return Done{};
+  Error error = system_error("cannot replace the damaged " + release);
+  static_cast<void>(::rename(aside.c_str(), release.c_str()));
+  return error;
+}
+
+/// Puts the draft in place of a damaged release. \return Where that is now.
+Result<std::string> replace_release(const Store& store, const std::string& id) {
+  const Result<bool> exchanged = exchange(store.draft(id), store.release(id));
+  if (!exchanged) return exchanged.error();
+  if (*exchanged) return store.draft(id);
+  if (Status status = replace_in_two_steps(store, id); !status) return status.error();
+  return store.set_aside(id);
+}
+
+/// Gives the draft its final name. A damaged release of that name goes in exchange, so that
+/// `current` names a folder at every moment.
+Status publish(const Store& store, const std::string& id) {
+  const std::string draft = store.draft(id);
+  const std::string release = store.release(id);
+  if (::rename(draft.c_str(), release.c_str()) == 0) return sync_path(store.releases());
+  Error error = system_error("cannot make " + release);
+  Result<std::string> replaced = error;
+  if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR) {
+    replaced = replace_release(store, id);
+  }
+  if (!replaced) {
+    static_cast<void>(remove_tree(draft));
+    return replaced.error();
+  }
+  // What was there goes only when it is certain that it is replaced.
+  if (Status status = sync_path(store.releases()); !status) return status;
+  return remove_tree(*replaced);
 }
 
 }  // namespace
@@ -149,34 +194,26 @@ std::set<std::string> missing_blobs(const Store& store, const Manifest& manifest
 }
 
 Status assemble(const Store& store, const Manifest& manifest, const std::string& manifest_bytes) {
-  if (store.verify(manifest.id)) return Done{};
-  const std::vector<ManifestFile> files = release_files(manifest);
-  if (Status status = check_space(store, files); !status) return status;
-  const std::string folder = store.releases() + "/.tmp-" + manifest.id;
-  std::error_code error;
-  fs::remove_all(folder, error);
-  if (::mkdir(folder.c_str(), 0755) != 0) return system_error("cannot make " + folder);
-  for (const ManifestFile& file : files) {
-    if (Status status = place(store, folder, file); !status) return status;
-  }
-  if (Status status = write_file_atomically(folder + "/manifest.json", {manifest_bytes}); !status) {
-    return status;
-  }
-  if (Status status = sync_folders(folder); !status) return status;
-  if (Status status = publish(folder, store.release(manifest.id)); !status) return status;
-  return sync_path(store.releases());
+  // An earlier installation may have ended before it could sync what is there.
+  if (store.verify(manifest.id)) return sync_path(store.releases());
+  Status status = check_space(store, release_files(manifest));
+  if (status) status = build_draft(store, manifest, manifest_bytes);
+  if (status) return publish(store, manifest.id);
+  // A full disk must not stay full of what failed; what cannot be removed now, recover() removes.
+  static_cast<void>(remove_tree(store.draft(manifest.id)));
+  return status;
 }
 
-Status replace_file(const Store& store, const std::string& id, const ManifestFile& file,
-                    const std::string& path) {
-  const std::string temporary = path + ".tmp";
-  if (::unlink(temporary.c_str()) != 0 && errno != ENOENT) {
-    return system_error("cannot remove " + temporary);
+Status replace_installer(const Store& store, const std::string& id, const ManifestFile& file) {
+  const std::string path = store.installer();
+  const std::string next = store.next_installer();
+  Status status = copy_file({store.release(id), file.path, true, file.mode}, next, file.mode);
+  if (status && ::rename(next.c_str(), path.c_str()) != 0) {
+    status = system_error("cannot replace " + path);
   }
-  const Source source{store.release(id), file.path, true, file.mode};
-  if (Status status = copy_file(source, temporary, file.mode); !status) return status;
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return system_error("cannot write " + path);
-  return sync_path(store.root());
+  if (status) return sync_path(store.root());
+  static_cast<void>(remove_tree(next));
+  return status;
 }
 
 }  // namespace edgesmith::installer

@@ -18,8 +18,7 @@ std::set<std::string> missing_blobs(const Store& store, const Manifest& manifest
 ///         room, kFileSystem otherwise.
 Status assemble(const Store& store, const Manifest& manifest, const std::string& manifest_bytes);
 
-/// Replaces `path` by a copy of a verified file in one step.
-Status replace_file(const Store& store, const std::string& id, const ManifestFile& file,
-                    const std::string& path);
+/// Replaces the installer by the release's, in one step.
+Status replace_installer(const Store& store, const std::string& id, const ManifestFile& file);
 
 }  // namespace edgesmith::installer

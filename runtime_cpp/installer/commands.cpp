@@ -1,18 +1,15 @@
 #include "commands.hpp"
 
-#include <unistd.h>
-
-#include <algorithm>
-#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "assemble.hpp"
+#include "leftovers.hpp"
+#include "shown.hpp"
 
 namespace edgesmith::installer {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 Error integrity(const std::string& message) { return {ErrorCode::kIntegrity, message}; }
@@ -32,7 +29,7 @@ Result<IncomingManifest> incoming_manifest(const Store& store, const std::string
 }
 
 std::string version_text(const Manifest& manifest) {
-  return manifest.model_version + " (sequence " + std::to_string(manifest.sequence) + ")";
+  return shown(manifest.model_version) + " (sequence " + std::to_string(manifest.sequence) + ")";
 }
 
 Status check_sequence(const Store& store, const Manifest& manifest, bool allow_downgrade) {
@@ -41,7 +38,7 @@ Status check_sequence(const Store& store, const Manifest& manifest, bool allow_d
   const Result<Manifest> installed = store.manifest(*current);
   // A damaged current release must not keep its repair out.
   if (!installed) {
-    std::cerr << "installer: " << installed.error().message << "\n";
+    std::cerr << "installer: " << shown(installed.error().message) << "\n";
     return Done{};
   }
   if (manifest.sequence >= installed->sequence) return Done{};
@@ -49,56 +46,73 @@ Status check_sequence(const Store& store, const Manifest& manifest, bool allow_d
                    version_text(*installed) + "; --allow-downgrade installs it anyway");
 }
 
-/// Removes a release that failed its self-test, unless a link still names it.
+/// A release that is not to be used takes no room, unless a link names it.
 void discard(const Store& store, const std::string& id) {
   if (store.linked("current") == id || store.linked("previous") == id) return;
-  std::error_code error;
-  fs::remove_all(store.release(id), error);
+  // Whatever is left is removed by the next installation; the failure that led here is what counts.
+  static_cast<void>(remove_tree(store.release(id)));
 }
 
 Status activate(const Store& store, const std::string& id) {
   const std::optional<std::string> current = store.linked("current");
-  if (current == id) return Done{};
-  // First `previous`: whenever this stops, both links name complete releases.
-  if (current && store.verify(*current)) {
-    if (Status status = store.point("previous", *current); !status) return status;
+  // An earlier installation may have ended before it could sync what it had switched.
+  if (current == id) return sync_path(store.root());
+  if (!current) {
+    if (Status status = sync_upwards(store.root()); !status) return status;
   }
-  return store.point("current", id);
+  const bool keep = current && store.verify(*current);
+  // Both links are made before one is put in place: a full disk then changes neither.
+  if (keep) {
+    if (Status status = store.make_link("previous", *current); !status) return status;
+  }
+  if (Status status = store.make_link("current", id); !status) return status;
+  // First `previous`: whenever this stops, both links name complete releases.
+  if (keep) {
+    if (Status status = store.place_link("previous"); !status) return status;
+  }
+  return store.place_link("current");
 }
 
 Status update_installer(const Store& store, const Manifest& manifest) {
   for (const ManifestFile& file : release_files(manifest)) {
     if (file.path != "bin/installer") continue;
-    return replace_file(store, manifest.id, file, store.root() + "/installer");
+    ManifestFile installed = file;
+    installed.path = "installer";
+    if (!is_installed(store.root(), installed)) return replace_installer(store, manifest.id, file);
+    // A transport put it there, and may not have synced it.
+    if (Status status = sync_path(store.installer()); !status) return status;
+    return sync_path(store.root());
   }
   return Done{};
 }
 
-Status remove_entries(const std::string& folder, const std::vector<std::string>& kept) {
-  std::error_code error;
-  std::vector<fs::path> entries;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    entries.push_back(entry->path());
-  }
-  for (const fs::path& path : entries) {
-    if (std::find(kept.begin(), kept.end(), path.filename().string()) != kept.end()) continue;
-    fs::remove_all(path, error);
-    if (error) {
-      return Error{ErrorCode::kFileSystem,
-                   "cannot remove " + path.string() + ": " + error.message()};
-    }
-  }
-  return Done{};
+/// What is done under the lock starts from a state that no crash left.
+Result<Descriptor> begin(const Store& store) {
+  Result<Descriptor> lock = store.lock();
+  if (!lock) return lock;
+  if (Status status = recover(store); !status) return status.error();
+  return lock;
 }
 
-Status clean(const Store& store) {
-  std::vector<std::string> kept;
-  for (const char* link : {"current", "previous"}) {
-    if (const auto id = store.linked(link)) kept.push_back(*id);
-  }
-  if (Status status = remove_entries(store.releases(), kept); !status) return status;
-  return remove_entries(store.incoming(), {});
+Status tested(const Store& store, const std::string& id, const InstallOptions& options) {
+  if (!options.self_test) return Done{};
+  Status status = self_test(store.release(id), options.self_test_timeout_seconds, options.emulator);
+  if (status) return status;
+  discard(store, id);
+  const std::optional<std::string> current = store.linked("current");
+  const std::string stays = current == id ? "it is the current release, and stays so"
+                            : current     ? "release " + *current + " stays current"
+                                          : "no release is current";
+  return Error{status.error().code, status.error().message + "; " + stays};
+}
+
+/// After the switch: the release is there, whatever fails now.
+Status finish(const Store& store, const Manifest& manifest) {
+  Status status = update_installer(store, manifest);
+  if (status) status = clean(store);
+  if (status) return status;
+  return Error{status.error().code,
+               "release " + manifest.id + " is current, but: " + status.error().message};
 }
 
 std::string role_of(const Store& store, const std::string& id) {
@@ -110,8 +124,17 @@ std::string role_of(const Store& store, const std::string& id) {
 
 Status need(const Store& store, const std::string& id) {
   if (Status status = store.prepare(); !status) return status;
+  const Result<Descriptor> lock = begin(store);
+  if (!lock) return lock.error();
   const Result<IncomingManifest> incoming = incoming_manifest(store, id);
   if (!incoming) return incoming.error();
+  if (!store.linked("current")) {
+    // Whether there can be links is found out before anything large is sent.
+    Status status = store.make_link("current", id);
+    if (status) status = remove_tree(store.next_link("current"));
+    if (!status) return status;
+  }
+  if (Status status = make_room(store, incoming->manifest); !status) return status;
   for (const std::string& hash : missing_blobs(store, incoming->manifest))
     std::cout << hash << "\n";
   return Done{};
@@ -119,30 +142,28 @@ Status need(const Store& store, const std::string& id) {
 
 Status install(const Store& store, const std::string& id, const InstallOptions& options) {
   if (Status status = store.prepare(); !status) return status;
-  const Result<Descriptor> lock = store.lock();
+  const Result<Descriptor> lock = begin(store);
   if (!lock) return lock.error();
   const Result<IncomingManifest> incoming = incoming_manifest(store, id);
   if (!incoming) return incoming.error();
   const Manifest& manifest = incoming->manifest;
   Status status = check_sequence(store, manifest, options.allow_downgrade);
   if (status) status = assemble(store, manifest, incoming->bytes);
+  if (status) status = tested(store, id, options);
   if (!status) return status;
-  if (options.self_test) {
-    status = self_test(store.release(id), options.self_test_timeout_seconds, options.emulator);
-    if (!status) {
-      discard(store, id);
-      return status;
-    }
+  if (status = activate(store, id); !status) {
+    discard(store, id);
+    return status;
   }
-  if (status = activate(store, id); !status) return status;
-  if (status = update_installer(store, manifest); !status) return status;
-  if (status = clean(store); !status) return status;
+  if (status = finish(store, manifest); !status) return status;
   std::cout << id << "\n";
   return Done{};
 }
 
 Status rollback(const Store& store) {
-  const Result<Descriptor> lock = store.lock();
+  if (Status status = store.check(); !status) return status;
+  if (!store.exists()) return integrity("nothing is installed in " + store.root());
+  const Result<Descriptor> lock = begin(store);
   if (!lock) return lock.error();
   const std::optional<std::string> current = store.linked("current");
   const std::optional<std::string> previous = store.linked("previous");
@@ -156,6 +177,7 @@ Status rollback(const Store& store) {
 }
 
 Status list(const Store& store, bool as_json) {
+  if (Status status = store.check(); !status) return status;
   json releases = json::array();
   for (const std::string& id : store.release_ids()) {
     json entry = {{"id", id}, {"state", role_of(store, id)}, {"error", nullptr}};
@@ -169,9 +191,8 @@ Status list(const Store& store, bool as_json) {
     }
     if (!as_json) {
       std::cout << id << " "
-                << (manifest ? manifest->model_name + " " + manifest->model_version + " sequence " +
-                                   std::to_string(manifest->sequence)
-                             : manifest.error().message)
+                << (manifest ? shown(manifest->model_name) + " " + version_text(*manifest)
+                             : shown(manifest.error().message))
                 << (role_of(store, id).empty() ? "" : " (" + role_of(store, id) + ")") << "\n";
     }
     releases.push_back(std::move(entry));
@@ -190,6 +211,7 @@ Status list(const Store& store, bool as_json) {
 }
 
 Status verify(const Store& store, const std::string& id) {
+  if (Status status = store.check(); !status) return status;
   const std::optional<std::string> wanted =
       id.empty() ? store.linked("current") : std::optional<std::string>(id);
   if (!wanted) return integrity("no release is current in " + store.root());

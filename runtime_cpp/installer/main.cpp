@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "shown.hpp"
 
 namespace {
 
@@ -107,7 +108,8 @@ int main(int argc, char** argv) {
     Status status = arguments ? dispatch(*arguments) : Status(arguments.error());
     if (status && !std::cout.flush()) status = Error{ErrorCode::kFileSystem, "cannot write stdout"};
     if (status) return 0;
-    std::cerr << "installer: " << status.error().message << "\n";
+    // Words of manifests and names of files may be in it.
+    std::cerr << "installer: " << shown(status.error().message) << "\n";
     return exit_code(status.error());
   } catch (const std::exception& failure) {
     std::cerr << "installer: unexpected failure: " << failure.what() << "\n";

@@ -3,32 +3,20 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <filesystem>
 
 #include "digest.hpp"
 
 namespace edgesmith::installer {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr std::uint64_t kManifestLimitBytes = std::uint64_t{16} << 20;
+// Ours have some ten thousand bytes. What a hostile one of this size takes to parse, a device has.
+constexpr std::uint64_t kManifestLimitBytes = std::uint64_t{1} << 20;
 const char* const kReleasePrefix = "releases/";
-
-Status make_folder(const std::string& path) {
-  if (::mkdir(path.c_str(), 0755) == 0) return Done{};
-  if (errno != EEXIST) return system_error("cannot make " + path);
-  struct stat info{};
-  if (::lstat(path.c_str(), &info) != 0) return system_error("cannot read " + path);
-  if (!S_ISDIR(info.st_mode)) return Error{ErrorCode::kIntegrity, path + " is not a folder"};
-  return Done{};
-}
 
 Result<std::string> read_below(const std::string& root, const std::string& relative) {
   const Result<Descriptor> file = open_below(root, relative, O_RDONLY | O_NONBLOCK);
@@ -36,49 +24,30 @@ Result<std::string> read_below(const std::string& root, const std::string& relat
   return read_descriptor(file->get(), root + "/" + relative, kManifestLimitBytes);
 }
 
-}  // namespace
-
-Result<Descriptor> open_below(const std::string& root, const std::string& relative, int flags) {
-  if (!is_safe_relative_path(relative)) {
-    return Error{ErrorCode::kIntegrity, "unsafe path " + relative};
-  }
-  Descriptor folder(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return system_error("cannot open " + root);
-  std::size_t start = 0;
-  for (;;) {
-    const std::size_t slash = relative.find('/', start);
-    const std::string part = relative.substr(start, slash - start);
-    const bool last = slash == std::string::npos;
-    const int how = last ? flags : O_RDONLY | O_DIRECTORY;
-    // Flags of POSIX are signed.
-    // NOLINTNEXTLINE(bugprone-signed-bitwise)
-    Descriptor next(::openat(folder.get(), part.c_str(), how | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!next) return system_error("cannot open " + root + "/" + relative);
-    if (last) return next;
-    folder = std::move(next);
-    start = slash + 1;
-  }
-}
-
-bool matches(const std::string& root, const std::string& relative, const ManifestFile& file) {
-  // O_NONBLOCK: opening a named pipe must not wait for a writer.
-  const Result<Descriptor> opened = open_below(root, relative, O_RDONLY | O_NONBLOCK);
+bool is_there(const std::string& path) {
   struct stat info{};
-  if (!opened || ::fstat(opened->get(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
-  if (static_cast<std::uint64_t>(info.st_size) != file.bytes) return false;
-  const Result<FileDigest> digest = digest_descriptor(opened->get(), relative);
-  return digest && digest->bytes == file.bytes && digest->sha256 == file.sha256;
+  return ::lstat(path.c_str(), &info) == 0;
 }
 
-Status sync_path(const std::string& path) {
-  const Descriptor opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!opened || ::fsync(opened.get()) != 0) return system_error("cannot sync " + path);
-  return Done{};
-}
+}  // namespace
 
 Status Store::prepare() const {
   for (const std::string& path : {root_, incoming(), releases()}) {
     if (Status status = make_folder(path); !status) return status;
+  }
+  return Done{};
+}
+
+bool Store::exists() const { return is_there(root_); }
+
+Status Store::check() const {
+  for (const std::string& path : {root_, incoming(), releases()}) {
+    struct stat info{};
+    if (::lstat(path.c_str(), &info) != 0) {
+      if (errno == ENOENT) continue;
+      return system_error("cannot read " + path);
+    }
+    if (!S_ISDIR(info.st_mode)) return Error{ErrorCode::kIntegrity, path + " is not a folder"};
   }
   return Done{};
 }
@@ -104,47 +73,56 @@ std::optional<std::string> Store::linked(const std::string& link) const {
   return is_sha256(id) ? std::optional<std::string>(id) : std::nullopt;
 }
 
-Status Store::point(const std::string& link, const std::string& id) const {
-  const std::string path = root_ + "/" + link;
-  const std::string temporary = root_ + "/.tmp-" + link;
+Status Store::make_link(const std::string& link, const std::string& id) const {
+  const std::string path = next_link(link);
   // A crash may have left one behind; symlink(2) would fail on it for ever.
-  if (::unlink(temporary.c_str()) != 0 && errno != ENOENT) {
-    return system_error("cannot remove " + temporary);
-  }
-  if (::symlink((kReleasePrefix + id).c_str(), temporary.c_str()) != 0 ||
-      ::rename(temporary.c_str(), path.c_str()) != 0) {
-    return system_error("cannot switch " + path);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return system_error("cannot remove " + path);
+  if (::symlink((kReleasePrefix + id).c_str(), path.c_str()) == 0) return Done{};
+  // EPERM is what Linux says for file systems without links, such as FAT.
+  const bool unable = errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS;
+  Error error = system_error("cannot make the link " + path);
+  if (unable) error.message += "; the device's root must be on a file system with symbolic links";
+  return error;
+}
+
+Status Store::place_link(const std::string& link) const {
+  const std::string path = root_ + "/" + link;
+  if (::rename(next_link(link).c_str(), path.c_str()) != 0) {
+    Error error = system_error("cannot switch " + path);
+    ::unlink(next_link(link).c_str());
+    return error;
   }
   return sync_path(root_);
 }
 
-Status Store::swap_links() const {
-  constexpr unsigned kExchange = 2;  // RENAME_EXCHANGE, which older headers lack.
-  const std::string current = root_ + "/current";
-  const std::string previous = root_ + "/previous";
-  if (::syscall(SYS_renameat2, AT_FDCWD, current.c_str(), AT_FDCWD, previous.c_str(), kExchange) ==
-      0) {
-    return sync_path(root_);
-  }
-  if (errno != ENOSYS && errno != EINVAL) return system_error("cannot switch " + current);
-  // Without that call of the kernel there is a moment in which both links name one release.
-  const std::optional<std::string> old_current = linked("current");
-  const std::optional<std::string> old_previous = linked("previous");
-  if (!old_current || !old_previous) {
-    return Error{ErrorCode::kIntegrity, "current and previous do not both name a release"};
-  }
-  if (Status status = point("current", *old_previous); !status) return status;
-  return point("previous", *old_current);
+Status Store::point(const std::string& link, const std::string& id) const {
+  if (Status status = make_link(link, id); !status) return status;
+  return place_link(link);
 }
 
-std::vector<std::string> Store::release_ids() const {
-  std::vector<std::string> ids;
-  std::error_code error;
-  for (fs::directory_iterator entry(releases(), error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (is_sha256(name)) ids.push_back(name);
+Status Store::swap_links() const {
+  const std::optional<std::string> current = linked("current");
+  const std::optional<std::string> previous = linked("previous");
+  if (!current || !previous) {
+    return Error{ErrorCode::kIntegrity, "current and previous do not both name a release"};
   }
+  const Result<bool> exchanged = exchange(root_ + "/current", root_ + "/previous");
+  if (!exchanged) return exchanged.error();
+  if (*exchanged) return sync_path(root_);
+  // In between, both links name one release; what is still to be done is on the disk before.
+  if (Status status = make_link("previous", *current); !status) return status;
+  if (Status status = sync_path(root_); !status) return status;
+  if (Status status = point("current", *previous); !status) return status;
+  return place_link("previous");
+}
+
+bool Store::has_release(const std::string& id) const { return is_there(release(id)); }
+
+std::vector<std::string> Store::release_ids() const {
+  Result<std::vector<std::string>> names = names_in(releases());
+  if (!names) return {};
+  std::vector<std::string> ids;
+  std::copy_if(names->begin(), names->end(), std::back_inserter(ids), is_sha256);
   std::sort(ids.begin(), ids.end());
   return ids;
 }
@@ -162,12 +140,16 @@ Result<Manifest> Store::manifest(const std::string& id) const {
 
 Result<std::string> Store::manifest_bytes(const std::string& id) const {
   const std::string name = id + ".manifest.json";
-  Result<std::string> bytes = read_below(incoming(), name);
-  if (!bytes) bytes = read_below(release(id), "manifest.json");
-  if (!bytes)
+  const bool came_in = is_there(incoming() + "/" + name);
+  if (!came_in && !has_release(id)) {
     return Error{ErrorCode::kIntegrity, "there is no manifest " + incoming() + "/" + name};
+  }
+  Result<std::string> bytes =
+      came_in ? read_below(incoming(), name) : read_below(release(id), "manifest.json");
+  if (!bytes) return Error{ErrorCode::kIntegrity, bytes.error().message + "; send it again"};
   if (sha256_hex(*bytes) != id) {
-    return Error{ErrorCode::kIntegrity, incoming() + "/" + name + " is not of bundle " + id};
+    return Error{ErrorCode::kIntegrity,
+                 "the manifest that came in is not of bundle " + id + "; send it again"};
   }
   return bytes;
 }
@@ -176,7 +158,7 @@ Status Store::verify(const std::string& id) const {
   const Result<Manifest> found = manifest(id);
   if (!found) return found.error();
   for (const ManifestFile& file : release_files(*found)) {
-    if (matches(release(id), file.path, file)) continue;
+    if (is_installed(release(id), file)) continue;
     return Error{ErrorCode::kIntegrity,
                  "release " + id + ": " + file.path + " is missing or was changed"};
   }
