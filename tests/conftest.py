@@ -57,6 +57,12 @@ def built(first_build: FirstBuild) -> Edgesmith:
 
 
 @pytest.fixture(scope="session")
+def static_installer(built: Edgesmith) -> Path:
+    """The program of the built bundle that installs releases on devices."""
+    return built.folder / "build" / "digits" / "host" / "bundle" / "bin" / "installer"
+
+
+@pytest.fixture(scope="session")
 def hostile_request(tmp_path_factory: pytest.TempPathFactory, built: Edgesmith) -> GenerateRequest:
     """A model with hostile names, and all that its project is generated from.
 

@@ -100,9 +100,8 @@ Status tested(const Store& store, const std::string& id, const InstallOptions& o
   if (status) return status;
   discard(store, id);
   const std::optional<std::string> current = store.linked("current");
-  const std::string stays = current == id ? "it is the current release, and stays so"
-                            : current     ? "release " + *current + " stays current"
-                                          : "no release is current";
+  std::string stays = "no release is current";
+  if (current) stays = "release " + *current + " stays current";
   return Error{status.error().code, status.error().message + "; " + stays};
 }
 

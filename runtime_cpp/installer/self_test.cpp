@@ -73,6 +73,7 @@ Status self_test(const std::string& release, int timeout_seconds,
   std::vector<std::string> words = emulator;
   words.insert(words.end(), {release + "/bin/harness", "verify"});
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   const pid_t parent = ::getpid();

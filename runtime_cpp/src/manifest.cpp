@@ -127,6 +127,18 @@ Result<ManifestFile> parse_file(const json& entry, const std::string& where) {
   return file;
 }
 
+/// Whether all files can stand in one folder, beside the manifest.
+Status check_places(const std::set<std::string>& paths) {
+  for (const std::string& path : paths) {
+    if (path.substr(0, path.find('/')) == "manifest.json") return bad(path + " is the manifest's");
+    for (std::size_t slash = path.find('/'); slash != std::string::npos;
+         slash = path.find('/', slash + 1)) {
+      if (paths.count(path.substr(0, slash)) != 0) return bad(path + " is below another file");
+    }
+  }
+  return Done{};
+}
+
 Status parse_lists(Fields& fields, Manifest& manifest) {
   std::set<std::string> names;
   const json& variants = fields.part("variants", json::value_t::array, true);
@@ -144,6 +156,7 @@ Status parse_lists(Fields& fields, Manifest& manifest) {
     if (!paths.insert(file->path).second) return bad("two files at " + file->path);
     manifest.files.push_back(std::move(*file));
   }
+  if (Status status = check_places(paths); !status) return status;
   for (const json& metric : fields.part("metrics", json::value_t::array, false)) {
     if (metric.is_string()) manifest.metrics.push_back(metric.get<std::string>());
   }

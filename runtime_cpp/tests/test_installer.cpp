@@ -7,56 +7,19 @@
 
 #include "check.hpp"
 #include "fake_bundle.hpp"
+#include "fake_device.hpp"
 #include "programs.hpp"
 
 namespace {
 
 using namespace edgesmith;
+using test::bundle_of;
 using test::Checks;
+using test::Device;
 using test::FakeBundle;
+using test::kInstaller;
 using test::run_program;
 namespace fs = std::filesystem;
-
-const std::string kInstaller = EDGESMITH_TEST_INSTALLER;
-
-/// A bundle whose harness is a script with this exit code.
-FakeBundle bundle_of(int sequence, const std::string& model, int self_test_code = 0) {
-  const std::string script = "#!/bin/sh\nexit " + std::to_string(self_test_code) + "\n";
-  return test::make_bundle(sequence, {{"bin/harness", script, "app", "0755"},
-                                      {"lib/libruntime.so.1", "the runtime", "runtime"},
-                                      {"model/int8.onnx", model, "model"},
-                                      {"model/fp32.onnx", "large", "bench"},
-                                      {"golden/samples.safetensors", "golden", "golden"}});
-}
-
-struct Device {
-  test::TemporaryFolder folder;
-  std::string root = folder / "tiny";
-
-  void drop(const FakeBundle& bundle) const {
-    test::write_text(root + "/incoming/" + bundle.id + ".manifest.json", bundle.manifest);
-    for (const auto& file : bundle.files) {
-      if (file.role == "bench") continue;
-      test::write_text(root + "/incoming/" + sha256_hex(file.content), file.content);
-    }
-  }
-
-  int run(const std::string& command, const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> arguments{kInstaller, command, root};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return run_program(arguments).exit_code;
-  }
-
-  int drop_and_install(const FakeBundle& bundle) const {
-    drop(bundle);
-    return run("install", {bundle.id});
-  }
-
-  std::string link(const std::string& name) const {
-    std::error_code error;
-    return fs::read_symlink(root + "/" + name, error).filename().string();
-  }
-};
 
 void install_upgrade_rollback(Checks& checks) {
   const Device device;
@@ -139,9 +102,7 @@ void a_downgrade_names_the_versions(Checks& checks) {
   const FakeBundle older = test::make_bundle(100, files, "1.0", "0.9.0");
   CHECK_EQUAL(device.drop_and_install(newer), 0);
   device.drop(older);
-  // The last words of sh are the program and its arguments.
-  const auto refused = run_program(
-      {"/bin/sh", "-c", R"(exec "$0" "$@" 2>&1)", kInstaller, "install", device.root, older.id});
+  const auto refused = device.tell("install", {older.id});
   CHECK_EQUAL(refused.exit_code, 7);
   CHECK(refused.output.find("0.9.0 (sequence 100) is older than the current 1.0.0 (sequence 200); "
                             "--allow-downgrade") != std::string::npos);

@@ -70,6 +70,12 @@ void bad_manifests(Checks& checks) {
   json twice = good();
   twice["files"].push_back(twice["files"][0]);
   CHECK(!parse_manifest(twice.dump()));
+  for (const char* path : {"model/int8.onnx/x", "model", "manifest.json", "manifest.json/x"}) {
+    json crossing = good();
+    crossing["files"].push_back(crossing["files"][0]);
+    crossing["files"][1]["path"] = path;
+    CHECK(!parse_manifest(crossing.dump()));
+  }
 }
 
 void safe_paths(Checks& checks) {
