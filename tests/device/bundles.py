@@ -23,21 +23,27 @@ def another_bundle(bundle: Path, folder: Path, version: str, changed: Change) ->
     """
     shutil.copytree(bundle, folder, ignore=shutil.ignore_patterns("*.tar"))
     manifest = json.loads((folder / "manifest.json").read_text())
+    altered = [folder / entry["path"] for entry in manifest["files"] if changed(entry)]
+    for file in altered:
+        _alter(file, version)
+    seal(folder, version)
+    return sum(file.stat().st_size for file in (*altered, folder / "manifest.json"))
+
+
+def seal(folder: Path, version: str) -> str:
+    """Makes the manifest right for files that were changed, and a later version; returns the id."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
     manifest["model"]["version"] = version
     manifest["sequence"] = sequence_of(version)
-    sent = 0
     for entry in manifest["files"]:
-        if changed(entry):
-            file = folder / entry["path"]
-            _alter(file, version)
-            entry["bytes"], entry["sha256"] = file.stat().st_size, sha256_file(file)
-            sent += entry["bytes"]
+        file = folder / entry["path"]
+        entry["bytes"], entry["sha256"] = file.stat().st_size, sha256_file(file)
     release = [entry for entry in manifest["files"] if entry["role"] != "bench"]
     manifest["requires"]["bytes"] = sum(entry["bytes"] for entry in release)
-    text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
-    (folder / "manifest.json").write_text(text)
+    path.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
     verify_bundle(folder)
-    return sent + len(text)
+    return sha256_file(path)
 
 
 def _alter(file: Path, version: str) -> None:

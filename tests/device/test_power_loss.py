@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from interrupted import NEW, OLD, SITUATIONS, Situation, links, run, run_ok, send_needed
+from interrupted import NEW, SITUATIONS, Situation, links, run_ok, send_needed
 from system_calls import Call, Traced, names_of, require_strace, trace
 from tiny_release import faults
 from unsynced import Disk
