@@ -19,8 +19,6 @@ from edgesmith.project.load import load_project
 from edgesmith.project.project import Device
 from workbench import Edgesmith
 
-LIBRARIES = ("libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1", "ld-linux-aarch64.so.1")
-
 
 def device_of(everywhere: Edgesmith, name: str) -> Device:
     return load_project(everywhere.folder / "edgesmith.toml", {}).device(name)
@@ -47,8 +45,8 @@ def sysroot(tmp_path: Path) -> Path:
         pytest.skip("libc6-arm64-cross is not installed")
     root = tmp_path / "system"
     (root / "lib").mkdir(parents=True)
-    for name in LIBRARIES:
-        shutil.copy(cross / name, root / "lib" / name)
+    for file in cross.glob("*.so.*"):
+        shutil.copy(file, root / "lib" / file.name)
     return root
 
 
