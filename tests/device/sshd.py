@@ -41,6 +41,7 @@ class Sshd:
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     launcher: Sequence[str] = ()
+    disks: Path = Path()
     options: str = ""
     port: int = 0
     host_key: str = ""

@@ -11,6 +11,7 @@ from edgesmith.devices.remote.answers import refusal
 from edgesmith.devices.remote.script import Answer
 from edgesmith.errors import DeviceError
 
+_NO_FILE = -1
 _LONGEST_HEAD = 1 << 20
 
 
@@ -41,7 +42,7 @@ class Download:
                 self._pending = self._pending[-_LONGEST_HEAD:] if found is None else b""
                 if found is None:
                     return
-                self._expected = int(found[1] or 0)
+                self._expected = int(found[1] or _NO_FILE)
                 chunk = found.string[found.end() :]
                 self._pending = chunk
             self._take_content()
@@ -69,6 +70,8 @@ class Download:
     def _take_content(self) -> None:
         data, self._pending = self._decoded()
         assert self._expected is not None
+        if self._expected == _NO_FILE:
+            return
         data = data[: self._expected - self._got]
         self._got += len(data)
         if self._expected > self._max_bytes or self._error is not None:
