@@ -10,7 +10,7 @@ from edgesmith.devices.ssh_options import SshAddress, Timing
 from edgesmith.events import EventStream
 
 QUICK = Timing(
-    connect_s=10, beat_s=0.5, quiet_s=6, poll_s=1, keepalive_s=3, keepalives=3, stall_s=3
+    connect_s=10, beat_s=0.5, quiet_s=6, poll_s=1, keepalive_s=3, keepalives=3, stall_s=2
 )
 _WAIT_S = 60.0
 

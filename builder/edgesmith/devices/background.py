@@ -33,10 +33,6 @@ class Background:
         self._thread.start()
 
     @property
-    def runs(self) -> bool:
-        return self._thread.is_alive()
-
-    @property
     def stderr(self) -> str:
         """What it said, once it has ended."""
         return self._completed.stderr if self._completed is not None else ""
@@ -54,10 +50,10 @@ class Background:
             self._lines.put(None)
         return line
 
-    def close(self) -> None:
-        """Ends its input and then, if need be, itself."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Ends its input and then, if need be, itself; `at_once` where nobody hears the first."""
         self._stop.set()
-        self._thread.join(_CLOSE_GRACE_S)
+        self._thread.join(0 if at_once else _CLOSE_GRACE_S)
         self._cancelled.set()
         self._thread.join()
 

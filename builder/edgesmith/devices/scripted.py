@@ -148,7 +148,7 @@ class ScriptedTransport(Transport):
         check = "later" if checked_later else "check"
         words = [word for part in parts for word in part.words()]
         script = self._script("receive", deadline, self.root, how, check, *words)
-        doing = f"{self.device}: sending {parts[0].file.local.name}"
+        doing = f"{self.device}: sending {_what(parts)}"
         answer = self._exchange(script, doing, deadline, stream=stream, listeners=listeners)
         states = require_done(answer, doing, self.path()).lines()
         wrong = []
@@ -178,3 +178,7 @@ class ScriptedTransport(Transport):
         answer = self._exchange(script, doing, deadline, listeners=listeners)
         download.require_complete(answer, name=name, where=self.path(name))
         return download
+
+
+def _what(parts: Sequence[Part]) -> str:
+    return parts[0].file.local.name if len(parts) == 1 else f"{len(parts)} files"

@@ -136,6 +136,8 @@ class SshTransport(ScriptedTransport):
         return wrong
 
     def _stalled(self) -> None:
+        # The master holds the ends of what its sessions read and write.
+        self._connection().abort()
         raise DeviceError(
             f"device '{self.device}' took nothing for {self._timing.stall_s:g} s while files were"
             " sent",

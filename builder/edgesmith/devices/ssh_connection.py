@@ -61,10 +61,6 @@ class Connection:
             raise
         self.root, self.real_root, self.guard = facts["root"], facts["real"], facts["guard"]
 
-    @property
-    def is_open(self) -> bool:
-        return self._master.runs
-
     def command(
         self,
         *,
@@ -93,6 +89,10 @@ class Connection:
         if master is not None:
             master.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def abort(self) -> None:
+        """Ends a connection over which nothing goes any more, without saying so to the device."""
+        self._master.close(at_once=True)
 
     def lost(self, doing: str, said: str) -> DeviceError:
         """The error for a connection that ended under an operation."""
