@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from edgesmith.devices.ssh_options import SshAddress
@@ -38,7 +39,7 @@ def connection_error(
 ) -> DeviceError:
     """The error for a connection that was refused or lost while `doing`."""
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
-        return _changed_key(device, to, offered)
+        return _changed_key(device, to, offered, said)
     if "Host key verification failed" in said or "host key is known" in said:
         return _unknown_key(device, to, offered)
     for words, finding, hint in _REMEDIES:
@@ -72,12 +73,15 @@ def _unknown_key(device: str, to: SshAddress, offered: Sequence[HostKey]) -> Dev
     )
 
 
-def _changed_key(device: str, to: SshAddress, offered: Sequence[HostKey]) -> DeviceError:
+def _changed_key(
+    device: str, to: SshAddress, offered: Sequence[HostKey], said: str = ""
+) -> DeviceError:
     shown = f" {offered[0].type} {offered[0].fingerprint}" if offered else " another one"
     pinned = to.host_key
     expected = f", not the pinned {pinned.type} {pinned.fingerprint}" if pinned else ""
-    place = f"devices.{device}.host_key" if pinned else "your known_hosts file"
-    then = f" and replace it in {place}" if pinned else " and remove the old: ssh-keygen -R"
+    old = re.search(r"Offending .*key in (.+:\d+)", said)
+    place = f"devices.{device}.host_key" if pinned else old[1] if old else "known_hosts"
+    then = f" and replace the old in {place}" if pinned else f" and remove the old from {place}"
     return DeviceError(
         f"the host key of device '{device}' has changed: it shows{shown}{expected}; this may be"
         " another machine, or one that listens in",
