@@ -46,7 +46,14 @@ for name in "$@"; do
     continue
   fi
   printf 'library %s\n' "$name"
-  tr -c '[:print:]' '\n' <"$file" | grep -E '^(GLIBC|GLIBCXX|CXXABI|GCC)_[0-9]+(\.[0-9]+)*$' |
+  # Its own versions: a library also names those that it needs of others.
+  case $name in
+    libc.so.*) kinds=GLIBC ;;
+    libstdc++.so.*) kinds='GLIBCXX|CXXABI' ;;
+    libgcc_s.so.*) kinds=GCC ;;
+    *) continue ;;
+  esac
+  tr -c '[:print:]' '\n' <"$file" | grep -E "^($kinds)_[0-9]+(\.[0-9]+)*\$" |
     sort -u | while read -r version; do printf 'version %s\n' "$version"; done
 done
 if [ -r "$root/proc/cpuinfo" ]; then
