@@ -10,8 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from bundles import seal
 from interrupted import install_all, links, run, run_ok, send_needed
-from tiny_release import PASSING_HARNESS, TinyRelease, faults, leftovers, send, tiny_release
+from tiny_release import PASSING_HARNESS, TinyRelease, faults, leftovers, link, send, tiny_release
+
+from workbench import Edgesmith, edit_project
 
 FAILING_HARNESS = b"#!/bin/sh\nexit 1\n"
 ROUNDS = 20
@@ -153,3 +156,37 @@ def test_two_flashers_of_one_model(device: Path, static_installer: Path, tmp_pat
     send(root, second)
     run_ok(static_installer, "install", root, second.id)
     assert links(root) == (second.id, slow.id)
+
+
+def renamed(digits: Edgesmith, folder: Path, name: str) -> Edgesmith:
+    """The project with its bundle, under another model's name."""
+    shutil.copytree(digits.folder, folder, symlinks=True)
+    edit_project(folder, 'name = "digits"', f'name = "{name}"')
+    (folder / "build" / "digits").rename(folder / "build" / name)
+    bundle = folder / "build" / name / "host" / "bundle"
+    for archive in bundle.glob("*.tar"):
+        archive.unlink()
+    manifest = bundle / "manifest.json"
+    document = json.loads(manifest.read_text())
+    document["model"]["name"] = name
+    manifest.write_text(json.dumps(document))
+    seal(bundle, "2.0.0")
+    return Edgesmith(folder=folder, cache=digits.cache)
+
+
+def test_two_projects_flash_one_device(device: Path, digits: Edgesmith, tmp_path: Path) -> None:
+    root = f'transport = "local"\nroot = {json.dumps(str(device))}'
+    edit_project(digits.folder, 'transport = "local"', root)
+    projects = {"digits": digits, "other": renamed(digits, tmp_path / "other", "other")}
+    flashing = [project.start("flash") for project in projects.values()]
+    for one in flashing:
+        out, err = one.communicate(timeout=300)
+        assert one.returncode == 0, out + err
+    for name, project in projects.items():
+        (listed,) = project.ok("flash", "--list", "--format", "json").json()["devices"]
+        (release,) = listed["releases"]
+        assert release["id"] == link(device / name, "current")
+        assert leftovers(device / name) == set()
+    before = tree(device / "digits")
+    assert projects["other"]("flash", "--rollback").code == 7
+    assert tree(device / "digits") == before
