@@ -6,7 +6,8 @@ CPP_BUILD := build/cpp
 CPP_OPTIONS := -G Ninja -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=10
 CPP_FILES = $(shell git ls-files 'runtime_cpp/*.cpp' 'runtime_cpp/*.hpp')
 
-.PHONY: demo test check-slow lint tidy test-python test-cpp test-cpp-sanitized bench docs format venv-test
+.PHONY: demo test check-slow lint tidy test-python test-cpp test-cpp-sanitized bench docs format venv-test \
+  test-python-here test-python-devices
 
 demo:
 	@tools/venv.sh
@@ -45,8 +46,15 @@ test-cpp-sanitized: venv-test
 	  ctest --test-dir $(CPP_BUILD)-sanitized --output-on-failure; \
 	else echo "skipped: C++ tests under sanitizers need g++"; fi
 
+# Side by side: each waits for compilers and devices of its own.
 test-python: venv-test
-	pytest
+	@$(MAKE) --no-print-directory -j 2 test-python-here test-python-devices
+
+test-python-here: venv-test
+	pytest tests/unit tests/integration
+
+test-python-devices: venv-test
+	pytest tests/device
 
 check-slow: test
 	pytest -m slow
