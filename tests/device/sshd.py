@@ -83,6 +83,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin yes
 PrintMotd no
+Subsystem sftp internal-sftp
 {self.options}
 SetEnv {variables}
 """

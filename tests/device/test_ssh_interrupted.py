@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from workbench import Edgesmith
 _SLACK_BYTES = 64 * 1024
 # Bytes of a connection after which it is harmed: in its handshake, before the upload, and then
 # ten times in an upload that goes on where it was.
-_POINTS = [1_000, 12_000, *[3_000_000] * 10]
+_POINTS = [1_000, 12_000, *[1_000_000] * 10]
 HARMS: list[Harm] = ["cut", "stall"]
 
 
@@ -38,11 +39,12 @@ def flash_through(bundle: Path, project: Edgesmith, address: str) -> Installatio
 
 
 def missing_bytes(bundle: Path, incoming: Path) -> int:
-    """What is to be sent of a bundle, all of whose larger files are new to the device."""
+    """What is to be sent of a bundle, packed; all its larger files are new to the device."""
     manifest = json.loads((bundle / "manifest.json").read_text())
     there = {p.name.removesuffix(".part"): p.stat().st_size for p in incoming.iterdir()}
-    release = {f["sha256"]: f["bytes"] for f in manifest["files"] if f["role"] != "bench"}
-    return sum(size - there.get(sha256, 0) for sha256, size in release.items())
+    release = {f["sha256"]: f["path"] for f in manifest["files"] if f["role"] != "bench"}
+    tails = [(bundle / path).read_bytes()[there.get(h, 0) :] for h, path in release.items()]
+    return sum(len(zlib.compress(tail, level=1)) for tail in tails)
 
 
 def test_an_upload_goes_on_where_it_was(
@@ -64,25 +66,25 @@ def test_an_upload_goes_on_where_it_was(
             proxy.cut()
         assert (model / "current").readlink().name == installed.bundle_id
         subprocess.run([model / "current/bin/harness", "verify"], check=True, capture_output=True)
-    sent_before = proxy.sent_bytes
     missing = missing_bytes(new, model / "incoming")
-    assert missing < 25_000_000
+    # Not much of what had gone out ten times was lost.
+    assert missing < missing_bytes(new, new) - 4_000_000
     proxy.do_harm("none", 0)
     done = flash_through(new, board, "far")
     assert done.previous_id == installed.bundle_id and done.self_test == "passed"
-    assert proxy.sent_bytes <= missing + _SLACK_BYTES, sent_before
+    assert proxy.sent_bytes <= missing + _SLACK_BYTES
 
 
 def test_a_bit_that_flips_on_the_way_breaks_the_connection_and_nothing_else(
     board: Edgesmith, client: Client, proxy: Proxy
 ) -> None:
     bundle = board.folder / "build/digits/host/bundle"
-    proxy.do_harm("flip", 10_000_000)
+    proxy.do_harm("flip", 5_000_000)
     with pytest.raises(DeviceError):
         flash_through(bundle, board, "far")
     proxy.do_harm("none", 0)
     assert flash_through(bundle, board, "far").self_test == "passed"
-    assert proxy.sent_bytes < 30_000_000
+    assert proxy.sent_bytes < 12_000_000
 
 
 @pytest.mark.parametrize("suffix", [".part", ""])
@@ -90,7 +92,7 @@ def test_what_changed_on_the_device_is_sent_anew(
     board: Edgesmith, client: Client, proxy: Proxy, suffix: str
 ) -> None:
     bundle = board.folder / "build/digits/host/bundle"
-    proxy.do_harm("cut", 20_000_000)
+    proxy.do_harm("cut", 8_000_000)
     with pytest.raises(DeviceError):
         flash_through(bundle, board, "far")
     device = load_project(board.folder / "edgesmith.toml").device("board")

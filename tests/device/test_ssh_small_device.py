@@ -23,14 +23,22 @@ NEEDED = "sh env mkdir wc chmod mv rm cat sleep ln readlink sync uname df test l
 NOISE = "echo Welcome; echo 'edgesmith-0 begin'; echo mind the gap >&2\n"
 
 
-@pytest.fixture(scope="module")
-def small(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> Sshd:
+@pytest.fixture(scope="module", params=["busybox", "dash"])
+def small(
+    make_server: MakeServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Sshd:
+    """Busybox's shell has programs besides those on its PATH, tar and sha256sum among them."""
     busybox = shutil.which("busybox")
     if busybox is None:
         pytest.skip("busybox is not installed (Debian: busybox-static)")
     programs = tmp_path_factory.mktemp("programs")
     for name in NEEDED.split():
         (programs / name).symlink_to(busybox)
+    if request.param == "dash":
+        (programs / "sh").unlink()
+        (programs / "sh").symlink_to(shutil.which("dash") or pytest.skip("there is no dash"))
     server: Sshd = make_server(environment={"PATH": str(programs)})
     for name in (".bashrc", ".profile"):
         (server.home / name).write_text(NOISE)

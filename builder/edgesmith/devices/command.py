@@ -148,6 +148,7 @@ class CommandTransport(ScriptedTransport):
         on_part: Callable[[Part], None],
     ) -> list[Part]:
         """Files go whole; each that has come in stays, should the next fail."""
+        self._sizes([part for part, _ in parts], deadline)
         for part, _ in parts:
             on_part(part)
             argv = self._tools.push_argv(part.file.local, self.path(part.name))

@@ -20,7 +20,10 @@ from edgesmith.process import Completed
 
 # Sending so little again costs less than asking whether it is there.
 _SMALL_BYTES = 1 << 18
-How = Literal["tar", "append", "nothing"]
+# How a device takes in what is sent: as an archive, as one file from its beginning or from where
+# it ends, or not at all.
+Packing = Literal["gzip", "plain"]
+How = Literal["tar", "begin", "append", "nothing"]
 
 
 class ScriptedTransport(Transport):
@@ -125,14 +128,15 @@ class ScriptedTransport(Transport):
     def _present(self, parts: Sequence[Part], deadline: Deadline) -> dict[str, int]:
         """How much there is of each that is worth asking for, by its name."""
         large = [part for part in parts if part.bytes > _SMALL_BYTES]
-        if not large:
-            return {}
-        script = self._script("parts", deadline, self.root, *(part.name for part in large))
+        found = zip(large, self._sizes(large, deadline) if large else (), strict=True)
+        return {part.name: size for part, size in found if 0 < size <= part.bytes}
+
+    def _sizes(self, parts: Sequence[Part], deadline: Deadline) -> list[int]:
+        """How much of each is there; their folders are there then, too."""
+        script = self._script("parts", deadline, self.root, *(part.name for part in parts))
         doing = f"{self.device}: looking for what was sent before"
         answer = require_done(self._exchange(script, doing, deadline), doing, self.path())
-        sizes = [int(line.removeprefix("size ")) for line in answer.lines()]
-        found = zip(large, sizes, strict=True)
-        return {part.name: size for part, size in found if 0 < size <= part.bytes}
+        return [int(line.removeprefix("size ")) for line in answer.lines()]
 
     def _name(
         self,
@@ -142,12 +146,13 @@ class ScriptedTransport(Transport):
         checked_later: bool,
         how: How = "nothing",
         stream: Iterable[bytes] = (),
+        packing: Packing = "plain",
         listeners: process.Listeners | None = None,
     ) -> list[Part]:
         """Takes in `stream`, then gives whole parts their names; returns those that are wrong."""
         check = "later" if checked_later else "check"
         words = [word for part in parts for word in part.words()]
-        script = self._script("receive", deadline, self.root, how, check, *words)
+        script = self._script("receive", deadline, self.root, how, packing, check, *words)
         doing = f"{self.device}: sending {_what(parts)}"
         answer = self._exchange(script, doing, deadline, stream=stream, listeners=listeners)
         states = require_done(answer, doing, self.path()).lines()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 from edgesmith import process
 from edgesmith.devices.background import Background
 from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.remote.answers import held_open, refusal, run_marked
 from edgesmith.devices.remote.script import Answer, Name, Script, make_script, parse_answer
-from edgesmith.devices.remote.upload import Part, append_stream, tar_stream
-from edgesmith.devices.scripted import ScriptedTransport
+from edgesmith.devices.remote.upload import Part, append_stream, packed, tar_stream
+from edgesmith.devices.scripted import How, Packing, ScriptedTransport
 from edgesmith.devices.ssh_connection import Connection
 from edgesmith.devices.ssh_errors import AGAIN
 from edgesmith.devices.ssh_options import SshAddress, Timing
@@ -109,30 +110,26 @@ class SshTransport(ScriptedTransport):
         checked_later: bool,
         on_part: Callable[[Part], None],
     ) -> list[Part]:
-        """What was begun goes on one by one; the rest goes as one archive."""
-        listeners = process.Listeners(on_stall=self._stalled, stall_s=self._timing.stall_s)
+        """What was begun goes on one by one; the rest goes as one archive where there is tar."""
+        tools = self._connection(deadline).tools
+        packing: Packing = "gzip" if "gzip" in tools else "plain"
+        archived = [part for part, size in parts if size == 0] if "tar" in tools else []
+        send = partial(
+            self._name,
+            deadline=deadline,
+            checked_later=checked_later,
+            packing=packing,
+            listeners=process.Listeners(on_stall=self._stalled, stall_s=self._timing.stall_s),
+        )
+        sent = packed if packing == "gzip" else iter
         wrong: list[Part] = []
         for part, size in parts:
-            if size > 0:
+            if part not in archived:
                 on_part(part)
-                wrong += self._name(
-                    [part],
-                    deadline,
-                    checked_later=checked_later,
-                    how="append",
-                    stream=append_stream(part, size),
-                    listeners=listeners,
-                )
-        anew = [part for part, size in parts if size == 0]
-        if anew:
-            wrong += self._name(
-                anew,
-                deadline,
-                checked_later=checked_later,
-                how="tar",
-                stream=tar_stream(anew, on_part),
-                listeners=listeners,
-            )
+                how: How = "append" if size else "begin"
+                wrong += send([part], how=how, stream=sent(append_stream(part, size)))
+        if archived:
+            wrong += send(archived, how="tar", stream=sent(tar_stream(archived, on_part)))
         return wrong
 
     def _stalled(self) -> None:

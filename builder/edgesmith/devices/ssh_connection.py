@@ -60,6 +60,7 @@ class Connection:
             self.close()
             raise
         self.root, self.real_root, self.guard = facts["root"], facts["real"], facts["guard"]
+        self.tools = frozenset(facts["tools"].split())
 
     def command(
         self,

@@ -20,6 +20,9 @@ watcher=$!
 printf '%s begin\n' "$mark"
 printf '%s root %s\n' "$mark" "$root"
 printf '%s real %s\n' "$mark" "$(cd "$root" 2>/dev/null && pwd -P)"
+tools=
+for tool in tar gzip; do command -v "$tool" >/dev/null && tools="$tools $tool"; done
+printf '%s tools%s\n' "$mark" "$tools"
 printf '%s guard %s\n' "$mark" $$
 while read -r _ <&3; do kill -s USR1 "$watcher" 2>/dev/null; done
 end_all

@@ -1,7 +1,7 @@
-# mark poll guard limit ROOT tar|append|nothing check|later (PART NAME BYTES SHA256 MODE)...:
+# mark poll guard limit ROOT tar|begin|append|nothing gzip|plain check|later (PART NAME BYTES SHA256 MODE)...:
 # takes in files from our input and gives those that are whole their names.
-mark=$1 poll=$2 guard=${3:-$$} limit=$4 root=$5 how=$6 check=$7
-shift 7
+mark=$1 poll=$2 guard=${3:-$$} limit=$4 root=$5 how=$6 packing=$7 check=$8
+shift 8
 exec 3<&0 </dev/null
 printf '%s begin\n' "$mark"
 printf '%s begin\n' "$mark" >&2
@@ -15,10 +15,15 @@ prepare_all() {
   done
 }
 
+input() {
+  if [ "$packing" = gzip ]; then gzip -dc <&3; else cat <&3; fi
+}
+
 prepare_all "$@"
 case $how in
-  tar) (cd "$root" && tar -xmf - <&3) || finish 1 ;;
-  append) cat <&3 >>"$root/$1" || finish 1 ;;
+  tar) (cd "$root" && input | tar -xmf -) || finish 1 ;;
+  begin) input >"$root/$1" || finish 1 ;;
+  append) input >>"$root/$1" || finish 1 ;;
 esac
 
 # Prints whole, short, differs or unhashed.
