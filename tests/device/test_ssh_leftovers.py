@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -50,12 +51,15 @@ def test_after_its_deadline_a_program_is_ended(client: Client, tmp_path: Path, t
         assert transport.machine(Deadline.after(30))
 
 
-def start_holder(address: str, root: str, token: str) -> subprocess.Popen[bytes]:
+def start_holder(address: str, root: str, token: str, runtime: str) -> subprocess.Popen[bytes]:
     """Another host that holds the lock and runs a program."""
     here = Path(__file__).parent
     places = [str(here), str(here.parents[1] / "builder")]
     argv = [sys.executable, "-c", _HOLDER, address, root, _SLEEPS, token, *places]
-    holder = subprocess.Popen(argv, start_new_session=True, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "XDG_RUNTIME_DIR": runtime}
+    holder = subprocess.Popen(
+        argv, start_new_session=True, stderr=subprocess.DEVNULL, env=environment
+    )
     await_some(f"sleep 600 {token}")
     return holder
 
@@ -65,8 +69,12 @@ def test_a_host_that_goes_leaves_nothing_and_no_lock(
     client: Client, proxy: Proxy, tmp_path: Path, token: str, end: str
 ) -> None:
     root = tmp_path.name
-    holder = start_holder("far", root, token)
-    with transport_to("board", root) as transport:
+    with (
+        # What is killed at once leaves its folder behind.
+        tempfile.TemporaryDirectory(dir="/tmp") as runtime,
+        transport_to("board", root) as transport,
+    ):
+        holder = start_holder("far", root, token, runtime)
         with pytest.raises(DeviceBusyError, match="in use"), transport.exclusive("lock"):
             raise AssertionError("two hold the lock")
         if end == "out of reach":
