@@ -17,6 +17,7 @@ from edgesmith.generate.request import GenerateRequest, VariantFile
 from edgesmith.generate.stage import write_project
 from edgesmith.hashing import sha256_tree
 from edgesmith.project.project import Project, Target
+from edgesmith.quantize.encoding import kernels_fit_here
 from edgesmith.resources import Resource, resource_folder
 from edgesmith.stages import Context, Made, Stage, StageResult
 from edgesmith.values import (
@@ -195,4 +196,5 @@ def _bundle_request(
         source_sha256=exported.onnx.sha256,
         onnx_sha256=onnx,
         quantization=summary,
+        kernels_fit_here=kernels_fit_here(target),
     )

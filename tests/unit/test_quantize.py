@@ -12,7 +12,7 @@ from edgesmith.errors import ModelError, UsageError
 from edgesmith.model import onnx_file
 from edgesmith.project.load import load_project
 from edgesmith.project.project import Target
-from edgesmith.quantize.encoding import encoding_for
+from edgesmith.quantize.encoding import encoding_for, kernels_fit_here
 from edgesmith.quantize.metrics import Evaluation, evaluate, loss, sqnr_db
 from edgesmith.quantize.static import _excluded_nodes
 from edgesmith.values import MetricValue, SessionOptions
@@ -29,6 +29,25 @@ def test_weights_keep_to_seven_bits_unless_the_cpu_is_known_to_have_vnni(target:
     assert encoding_for(target).reduce_range
     assert encoding_for(replace(target, cpu="haswell")).reduce_range
     assert not encoding_for(replace(target, cpu="znver4")).reduce_range
+
+
+@pytest.mark.parametrize(
+    ("cpu", "flags", "fits"),
+    [
+        (None, "avx2", True),
+        ("haswell", "avx2", True),
+        ("znver4", "avx2 avx512_vnni", True),
+        ("alderlake", "avx2 avx_vnni", True),
+        ("znver4", "avx2", False),
+    ],
+)
+def test_what_is_meant_for_vnni_is_not_judged_on_a_cpu_without(
+    project_file: Path, tmp_path: Path, cpu: str | None, flags: str, fits: bool
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"flags\t\t: fpu {flags}\n")
+    target = replace(load_project(project_file, {}).target("host"), cpu=cpu)
+    assert kernels_fit_here(target, cpuinfo) == fits
     assert not encoding_for(target).activation_signed
 
 

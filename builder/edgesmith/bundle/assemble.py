@@ -42,7 +42,8 @@ class BundleRequest:
     """What a manifest says besides the files.
 
     `onnx_sha256` holds the model's hash after each step (such as exported, simplified) and of
-    each variant; `quantization` is a summary in JSON types.
+    each variant; `quantization` is a summary in JSON types. `kernels_fit_here`: this machine's CPU
+    gives the target's INT8 outputs.
     """
 
     model_name: str
@@ -57,6 +58,7 @@ class BundleRequest:
     source_sha256: str
     onnx_sha256: Mapping[str, str]
     quantization: Mapping[str, Any] = field(default_factory=dict)
+    kernels_fit_here: bool = True
 
 
 def assemble_bundle(
@@ -76,7 +78,7 @@ def assemble_bundle(
         (folder / MANIFEST).write_text(text + "\n")
         (folder / MANIFEST).chmod(0o644)
     manifest = verify_bundle(folder)
-    _self_test(folder, request.platform, events)
+    _self_test(folder, request, events)
     return _bundle(folder, manifest, request)
 
 
@@ -188,9 +190,15 @@ def _requires(
     }
 
 
-def _self_test(folder: Path, platform: Platform, events: EventStream) -> None:
-    if not runs_here(platform.elf):
-        events.info(f"the self-test of a {platform.name} bundle needs a device: skipped here")
+def _self_test(folder: Path, request: BundleRequest, events: EventStream) -> None:
+    if not runs_here(request.platform.elf):
+        platform = request.platform.name
+        events.info(f"the self-test of a {platform} bundle needs a device: skipped here")
+        return
+    if not request.kernels_fit_here:
+        events.info(
+            f"the self-test of target '{request.target}' needs a CPU with VNNI: skipped here"
+        )
         return
     command = Command(
         argv=[folder / "bin" / "harness", "verify"],

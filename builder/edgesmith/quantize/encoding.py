@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgesmith.errors import UsageError
 from edgesmith.project.project import Target
@@ -70,3 +71,17 @@ def encoding_for(target: Target) -> Encoding:
         where=f"targets.{target.name}.platform",
         hint='use quantize = { precision = "fp32" } for this target',
     )
+
+
+def kernels_fit_here(target: Target, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this machine, if of the target's architecture, gives the target's INT8 outputs.
+
+    Weights of 8 bits that are meant for a CPU with VNNI saturate on one without.
+    """
+    if target.quantize.precision != "int8" or target.cpu not in VNNI_CPUS:
+        return True
+    try:
+        text = cpuinfo.read_text(errors="replace")
+    except OSError:
+        return False
+    return bool({"avx512_vnni", "avx_vnni"} & set(text.split()))
