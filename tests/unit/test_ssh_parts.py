@@ -290,6 +290,12 @@ def device(text: str) -> str:
         ('transport = "ssh"\naddress = "pi"\nhost_key = "SHA256:x"', "a public host key"),
         ('transport = "ssh"\naddress = "pi"\nport = 0', "devices.board.port"),
         ('transport = "ssh"\naddress = "pi"\nroot = "//."', "never '/'"),
+        ('transport = "ssh"\naddress = "pi"\nroot = "~/x"', "a path without '~'"),
+        ('transport = "ssh"\naddress = "pi"\nroot = "a\\nb"', "control characters"),
+        ('transport = "ssh"\naddress = "pi"\nroot = "-rf"', "does not begin with '-'"),
+        ('transport = "ssh"\naddress = "pi"\ncpu = "cortex-a53"', "transport = 'qemu-user' does"),
+        ('transport = "ssh"\naddress = "pi@h:2222"', "port = NUMBER"),
+        ('transport = "ssh"\naddress = ""', "a host or user@host"),
     ],
 )
 def test_fields_that_do_not_fit_the_transport(project_file: Path, text: str, says: str) -> None:
@@ -311,3 +317,12 @@ def test_how_a_remote_device_is_reached(project_file: Path) -> None:
     assert box.root == "/srv/x" and box.reach.push[0] == "docker"
     # A tool of the project is the same wherever the user stands.
     assert box.reach.exec[0] == str(project_file.parent / "tools/run")
+
+
+@pytest.mark.parametrize(
+    "address", ["pi", "pi@h.local", "::1", "pi@fe80::1%eth0", "192.0.2.10", "a_b"]
+)
+def test_addresses_of_every_kind(project_file: Path, project_text: str, address: str) -> None:
+    device = f'[devices.board]\ntarget = "host"\ntransport = "ssh"\naddress = "{address}"\n'
+    project_file.write_text(project_text + device)
+    assert load_project(project_file, {}).device("board").reach.address == address

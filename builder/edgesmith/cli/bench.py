@@ -121,6 +121,7 @@ def _shown(session: Session, measured: Measured, *, require_valid: bool) -> Devi
 
 def _plan(session: Session, name: str) -> DeviceResult:
     from edgesmith.devices.harness import run_count
+    from edgesmith.report.numbers import counted
 
     project = session.project()
     device = project.device(name)
@@ -128,8 +129,9 @@ def _plan(session: Session, name: str) -> DeviceResult:
     bench = device.bench
     runs = run_count(bench)
     text = (
-        f"{name}: would measure {', '.join(bench.variants)}: {runs} runs, {bench.processes}"
-        f" processes each, at least {bench.min_seconds:g} s in each process;"
+        f"{name}: would measure {', '.join(bench.variants)}: {counted(runs, 'run')},"
+        f" {bench.processes} process{'' if bench.processes == 1 else 'es'} each, at least"
+        f" {bench.min_seconds:g} s in each process;"
         f" the report would go to {project.reports_folder}"
     )
     if not built:

@@ -97,6 +97,9 @@ def _flash(release: Release, transport: Transport, options: FlashOptions) -> Ins
         # Without a shell to look at, the kernel's word has to do.
         require_machine(release.requires, transport.machine(deadline), transport.device)
     require_runnable(release.requires, facts, transport.device)
+    if not installer.is_there(deadline):
+        # The device can't say yet what it needs: everything.
+        _require_space(release.release_bytes, transport.room(deadline).free_bytes, transport)
     _send_manifest(release, transport, installer, deadline)
     sent_bytes = _send_files(release, transport, installer, deadline)
     installer.install(release.id, options.installer_options(), deadline)
@@ -189,8 +192,10 @@ def _send_files(
     The device judges what came in: what it asks for again is sent once more, from its beginning.
     """
     needed = _needed(release, transport, installer, deadline)
-    _require_space(sum(f.bytes for f in needed), transport, deadline)
+    if needed:
+        _require_space(sum(f.bytes for f in needed), transport.free_bytes(deadline), transport)
     wrong = needed
+    before = transport.sent_bytes
     for fresh in (False, True):
         if not wrong:
             break
@@ -203,8 +208,9 @@ def _send_files(
             hint="check the device's memory and storage, then flash again; the release before is"
             " still the current one",
         )
-    asked = {f.sha256 for f in needed}
-    return sum(f.bytes for f in release.installed_files if f.sha256 in asked)
+    # What was sent twice, since it came in wrong, is told as sent once.
+    asked = sum(f.bytes for f in release.installed_files if f.sha256 in {n.sha256 for n in needed})
+    return min(transport.sent_bytes - before, asked)
 
 
 def _needed(
@@ -251,13 +257,12 @@ def _known(sha256: str, by_hash: Mapping[str, BundleFile], device: str) -> Bundl
     return by_hash[sha256]
 
 
-def _require_space(sent_bytes: int, transport: Transport, deadline: Deadline) -> None:
-    if sent_bytes == 0:
-        return
-    needed, free = sent_bytes * _SPACE_FACTOR + _SPACE_MARGIN_BYTES, transport.free_bytes(deadline)
-    if free < needed:
+def _require_space(sent_bytes: int, free_bytes: int, transport: Transport) -> None:
+    needed = sent_bytes * _SPACE_FACTOR + _SPACE_MARGIN_BYTES
+    if free_bytes < needed:
         raise DeviceError(
-            f"device '{transport.device}' is too full: {needed:,} bytes are needed, {free:,} free",
+            f"device '{transport.device}' is too full: {needed:,} bytes are needed, for the"
+            f" {sent_bytes:,} bytes to send and the release made of them; {free_bytes:,} are free",
             where=transport.root,
             hint="free some space there, or set the device's root to a folder on another disk",
         )

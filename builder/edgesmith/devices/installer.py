@@ -115,7 +115,8 @@ class Installer:
         command = RemoteCommand(
             argv=[self._transport.path(self.name), verb, self._transport.path(self._folder), *rest],
             purpose=f"{self._transport.device}: {doing}",
-            hint="check that the device runs programs of this architecture, then flash again",
+            hint="check that the device runs programs of this architecture, and from this folder"
+            " (it may be mounted noexec), then flash again",
             accept=ANY_EXIT_CODE,
         )
         done = self._transport.run(command, deadline=deadline)

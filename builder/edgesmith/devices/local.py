@@ -26,6 +26,7 @@ _HINTS = {
     errno.EROFS: "the file system is read-only: set root to a writable folder",
     errno.EACCES: "give your user write permission there, or set another root",
     errno.EPERM: "give your user write permission there, or set another root",
+    errno.EEXIST: "a file stands where a folder is needed: set another root",
     errno.ENOTDIR: "a file stands where a folder is needed: set another root",
 }
 

@@ -110,6 +110,7 @@ class ScriptedTransport(Transport):
             missing = [(p, size) for p, size in usable if p not in whole]
             wrong = self._name(whole, deadline, checked_later=checked_later) if whole else []
             if missing:
+                self.sent_bytes += sum(part.bytes - size for part, size in missing)
                 wrong += self._send_missing(
                     missing,
                     deadline,

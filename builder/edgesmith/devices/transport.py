@@ -93,6 +93,8 @@ class Transport(ABC):
         self.device = device
         self.configured_root = root
         self.events = events
+        # Bytes of files that went to the device by put_all.
+        self.sent_bytes = 0
         if ".." in root.split("/") or not (root.startswith("/") or self.takes_relative_root):
             raise self._bad_root(root)
         self.require_own_folder(root)
@@ -301,6 +303,7 @@ class Transport(ABC):
         for index, file in enumerate(files):
             on_file(index)
             self.put(file.local, file.name, sha256=file.sha256, mode=file.mode, deadline=deadline)
+            self.sent_bytes += file.local.stat().st_size
 
     @abstractmethod
     def _fetch(self, name: str, local: Path, *, max_bytes: int, deadline: Deadline) -> None: ...

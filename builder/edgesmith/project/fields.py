@@ -12,7 +12,10 @@ _NAME = r"^[a-z][a-z0-9_-]*$"
 _VERSION = r"^\d{1,5}\.\d{1,5}\.\d{1,5}([-+][0-9A-Za-z.-]+)?$"
 _DIMENSION = r"^[A-Za-z_]\w*$"
 # No word of it can be read as an option, nor by a shell.
-_ADDRESS = r"^([A-Za-z0-9_][A-Za-z0-9_.+-]*@)?[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$"
+_ADDRESS = (
+    r"^([A-Za-z0-9_][A-Za-z0-9_.+-]*@)?"
+    r"([A-Za-z0-9_][A-Za-z0-9_.-]*|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?)$"
+)
 _PACKAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _RELEASE = r"^\d[0-9a-z.+]*$"
 _TAG = r"^[a-z0-9][a-z0-9_.-]*$"
@@ -24,7 +27,7 @@ PATTERN_WORDS = {
     _NAME: "a name of lower-case letters, digits, '-' and '_' that begins with a letter",
     _VERSION: "a version such as 1.2.3, each number of at most five digits",
     _DIMENSION: "a name of letters, digits and '_' in quotes",
-    _ADDRESS: "a host or user@host that does not begin with '-'",
+    _ADDRESS: "a host or user@host, not beginning with '-', its port under port = NUMBER",
     _PACKAGE: "a package's name",
     _RELEASE: "a version such as 1.23.0",
     _TAG: "a tag of lower-case letters, digits, '_', '.' and '-'",

@@ -208,18 +208,25 @@ def _unknown(location: Location, name: str, known: Iterable[str]) -> Mistake:
 
 def _root_mistakes(name: str, device: object) -> list[Mistake]:
     root = device.get("root") if isinstance(device, Mapping) else None
-    if not isinstance(root, str):
+    if not isinstance(root, str) or not root:
         return []
+    expected = ""
     if not root.strip("/. ") or ".." in root.split("/"):
-        finding = f"found {root!r}; expected a folder of its own, never '/', without '..'"
-        return [Mistake(location=("devices", name, "root"), finding=finding)]
-    return []
+        expected = "a folder of its own, never '/', without '..'"
+    elif root.startswith("~"):
+        expected = "a path without '~': a relative one is below the login's home already"
+    elif root.startswith("-") or not root.isprintable():
+        expected = "a path without control characters that does not begin with '-'"
+    if not expected:
+        return []
+    finding = f"found {root!r}; expected {expected}"
+    return [Mistake(location=("devices", name, "root"), finding=finding)]
 
 
 # The keys that each transport needs, and those that it takes besides.
 _REACH: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "local": ((), ()),
-    "qemu-user": ((), ()),
+    "qemu-user": ((), ("cpu",)),
     "ssh": (("address",), ("port", "host_key")),
     "command": (("push", "exec"), ("fetch",)),
 }

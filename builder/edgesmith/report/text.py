@@ -58,7 +58,7 @@ def _headline(report: Mapping[str, Any], style: Style) -> list[str]:
     facts = [
         device["cpu"] or "CPU not known",
         device["architecture"],
-        f"{device['cores']} cores" if device["cores"] else "",
+        counted(device["cores"], "core") if device["cores"] else "",
         format_bytes(device["memory_bytes"]) if device["memory_bytes"] else "",
         device["virtualization"] if device["virtualization"] not in (None, "none") else "",
     ]
