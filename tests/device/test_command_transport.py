@@ -106,6 +106,19 @@ def test_a_tool_that_fails(tmp_path: Path, run: str, push: str, says: str) -> No
     assert not (tmp_path / "box/edge smith/a/b").exists()
 
 
+@pytest.mark.parametrize("words", [("sh", "-c", "{command}"), ("env", "{argv}")])
+def test_a_tool_that_makes_no_folders(tmp_path: Path, words: tuple[str, ...]) -> None:
+    root = tmp_path / "not there/yet"
+    tools = Tools(push=("cp", "{local}", "{remote}"), exec=words)
+    box = CommandTransport(device="box", root=str(root), tools=tools, events=EventStream())
+    file = tmp_path / "file"
+    file.write_bytes(b"some bytes")
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    name = f"digits/incoming/{sha256}.manifest.json"
+    box.put(file, name, sha256=sha256, mode=0o644, deadline=Deadline.after(30))
+    assert (root / name).read_bytes() == file.read_bytes()
+
+
 def test_flash_bench_and_rollback(digits: Edgesmith) -> None:
     folder = digits.folder
     (folder / "box").mkdir()

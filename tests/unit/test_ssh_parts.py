@@ -278,6 +278,12 @@ def device(text: str) -> str:
     return f'[devices.board]\ntarget = "host"\n{text}\n'
 
 
+def boxed(
+    more: str = "", *, exec: str = '"x", "{argv}"', push: str = '"cp", "{local}", "{remote}"'
+) -> str:
+    return f'transport = "command"\nexec = [{exec}]\npush = [{push}]\n{more}'
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -286,6 +292,15 @@ def device(text: str) -> str:
         ('transport = "ssh"\naddress = "pi"\nexec = ["x"]', "transport = 'command' does"),
         ('transport = "command"\nexec = ["x"]', "devices.board.push: missing"),
         ('transport = "command"\nexec = ["x"]\npush = ["cp", "{local}"]', "{remote} in it"),
+        (boxed(exec='"x", "{comand}"'), "exec: found {comand}, which is no placeholder of exec"),
+        (boxed(exec='"x", "{comand}"'), "did you mean '{command}'?"),
+        (boxed(exec='"x", "{foo}"'), "known here: {argv}, {command}"),
+        (boxed(exec='"x", "{local}"'), "found {local}, which is no placeholder of exec"),
+        (boxed(push='"cp", "{locl}", "{remote}"'), "push: found {locl}"),
+        (boxed(push='"cp", "{local}", "{Remote}"'), "did you mean '{remote}'?"),
+        (boxed('fetch = ["cp", "{remote}", "{local}", "{x}"]'), "fetch: found {x}"),
+        (boxed(exec='"x", "--run={argv}"'), "{argv} must be a word of its own"),
+        (boxed(exec='"x", "{argv}", "{command}"'), "expected one of the two"),
         ('transport = "ssh"\naddress = "-oProxyCommand=x"', "devices.board.address"),
         ('transport = "ssh"\naddress = "pi"\nhost_key = "SHA256:x"', "a public host key"),
         ('transport = "ssh"\naddress = "pi"\nport = 0', "devices.board.port"),
@@ -303,6 +318,19 @@ def test_fields_that_do_not_fit_the_transport(project_file: Path, text: str, say
     with pytest.raises(UsageError) as caught:
         load_project(project_file, {})
     assert says in caught.value.what
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        '"sh", "-c", "cd ${HOME}; {command}"',
+        '"docker", "exec", "{{.Name}}", "{argv}"',
+        '"sh", "-c", "awk \'{ print }\'; exec $@", "sh", "{argv}"',
+    ],
+)
+def test_braces_that_are_no_placeholders(project_file: Path, words: str) -> None:
+    project_file.write_text(project_file.read_text() + device(boxed(exec=words)))
+    assert load_project(project_file, {}).device("board").reach.exec
 
 
 def test_how_a_remote_device_is_reached(project_file: Path) -> None:

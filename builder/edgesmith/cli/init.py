@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, session: Session) -> Outcome:
     """Copies an example into a new folder."""
-    from edgesmith.project.mistakes import suggestion
+    from edgesmith.project.wording import suggestion
     from edgesmith.resources import resource_folder
 
     root = resource_folder("examples")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -15,7 +14,8 @@ from pydantic_core import ErrorDetails
 from edgesmith.platforms import load_platforms
 from edgesmith.project import settings as model
 from edgesmith.project.layers import Location
-from edgesmith.project.wording import expectation, shown
+from edgesmith.project.placeholders import placeholder_findings
+from edgesmith.project.wording import expectation, shown, suggestion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +27,6 @@ class Mistake:
 
     def render(self) -> str:
         return f"{dotted(self.location)}: {self.finding}"
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` for the nearest known word, else the list of all."""
-    names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    return f"known here: {', '.join(names)}" if names else "nothing is known here"
 
 
 def validation_mistakes(
@@ -230,7 +221,6 @@ _REACH: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ssh": (("address",), ("port", "host_key")),
     "command": (("push", "exec"), ("fetch",)),
 }
-_PLACEHOLDERS = {"push": ("{local}", "{remote}"), "fetch": ("{local}", "{remote}")}
 
 
 def _reach_mistakes(name: str, device: object) -> list[Mistake]:
@@ -250,12 +240,8 @@ def _reach_mistakes(name: str, device: object) -> list[Mistake]:
             takes = next(t for t, keys in _REACH.items() if key in (*keys[0], *keys[1]))
             finding = f"transport = '{transport}' does not take it; transport = '{takes}' does"
             mistakes.append(_at_device(name, key, finding))
-        words = device[key] if isinstance(device[key], list) else []
-        text = " ".join(word for word in words if isinstance(word, str))
-        for placeholder in _PLACEHOLDERS.get(key, ()) if text else ():
-            if placeholder not in text:
-                finding = f"found {shown(words)}; expected one with {placeholder} in it"
-                mistakes.append(_at_device(name, key, finding))
+        findings = placeholder_findings(key, device[key])
+        mistakes.extend(_at_device(name, key, finding) for finding in findings)
     return mistakes
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from edgesmith.errors import UsageError
 from edgesmith.files import home_folder
 from edgesmith.platforms import Platform
-from edgesmith.project.mistakes import suggestion
 from edgesmith.project.own_platforms import platform_of
 from edgesmith.project.settings import (
     BenchSettings,
@@ -19,6 +18,7 @@ from edgesmith.project.settings import (
     ProjectSettings,
     QuantizeSettings,
 )
+from edgesmith.project.wording import suggestion
 from edgesmith.toolchains import Toolchain, toolchain_of
 
 ALL = "all"
