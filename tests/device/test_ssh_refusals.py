@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from over_ssh import transport_to
 from sshd import Client, Sshd, make_key
 
 from conftest import MakeServer
+from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.install import flash
 from edgesmith.devices.inventory import look_at
+from edgesmith.devices.ssh import SshTransport
+from edgesmith.devices.ssh_options import SshAddress
 from edgesmith.devices.transport import DEVICE_LOCK, DeviceBusyError
 from edgesmith.errors import EdgesmithError, IntegrityError, UsageError
 from edgesmith.events import EventStream
@@ -32,6 +38,13 @@ def refused(board: Edgesmith, name: str = "board") -> EdgesmithError:
     bundle = board.folder / "build/digits/host/bundle"
     with pytest.raises(EdgesmithError) as caught:
         flash(bundle, device_of(board, name), events=EventStream())
+    return caught.value
+
+
+def unreachable(transport: SshTransport) -> EdgesmithError:
+    """The error of connecting."""
+    with transport, pytest.raises(EdgesmithError) as caught:
+        transport.machine(Deadline.after(30))
     return caught.value
 
 
@@ -59,7 +72,7 @@ def test_another_host_key_than_the_known_or_pinned_one(
     client.known_hosts.write_text(f"[127.0.0.1]:{server.port} {other}\n")
     error = refused(board)
     assert error.exit_code == 6 and "has changed" in error.what
-    assert "known_hosts" in str(error.where)
+    assert str(client.known_hosts) in str(error.where)
     edit_project(board.folder, 'address = "board"', f'address = "board"\nhost_key = "{other}"')
     client.trust(server)
     pinned = refused(board)
@@ -85,6 +98,57 @@ def test_nobody_at_that_address(board: Edgesmith, server: Sshd, client: Client) 
     edit_project(board.folder, 'address = "board"', 'address = "127.0.0.1"\nport = 1')
     error = refused(board)
     assert (error.exit_code, "refused the connection" in error.what) == (6, True)
+
+
+@pytest.mark.parametrize(
+    ("forced", "said"),
+    [
+        ("/bin/false", ""),
+        ("/bin/echo you may not", "you may not"),
+        ("internal-sftp", ""),
+        ("/usr/sbin/nologin", "not available"),
+    ],
+)
+def test_a_login_without_a_shell(
+    make_server: MakeServer, client: Client, forced: str, said: str
+) -> None:
+    server = make_server(options=f"ForceCommand {forced}")
+    client.add_host("shut", server)
+    client.trust(server)
+    error = unreachable(transport_to("shut", "edgesmith"))
+    assert error.exit_code == 6 and "the login of device 'pi' gives no POSIX shell" in error.what
+    assert said in error.what and "ForceCommand" in error.hint
+    server.stop()
+
+
+def test_the_remedy_for_a_changed_host_key_works(
+    server: Sshd, client: Client, tmp_path: Path
+) -> None:
+    other = make_key(tmp_path / "other")
+    client.known_hosts.write_text(f"[127.0.0.1]:{server.port} {other}\n")
+    error = unreachable(transport_to("board", "edgesmith"))
+    assert str(client.known_hosts) in str(error.where)
+    remedy = error.hint.partition("remove the old one with ")[2]
+    subprocess.run(shlex.split(remedy), check=True, capture_output=True)
+    assert other not in client.known_hosts.read_text()
+
+
+@pytest.fixture
+def web_server() -> Iterator[int]:
+    """The port of a server that speaks HTTP."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_port_where_something_else_answers(client: Client, web_server: int) -> None:
+    to = SshAddress(address="127.0.0.1", port=web_server)
+    error = unreachable(SshTransport(device="pi", root="x", to=to, events=EventStream()))
+    assert error.exit_code == 6 and "SSH server" in error.what and "port" in error.hint, error
 
 
 @pytest.mark.parametrize("root", ["/", "//", "/.", "..", "/a/../..", "."])

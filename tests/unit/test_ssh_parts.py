@@ -21,7 +21,7 @@ from edgesmith.devices.remote.script import (
     returncode,
 )
 from edgesmith.devices.remote.upload import append_stream, part_of, tar_stream
-from edgesmith.devices.ssh_errors import connection_error
+from edgesmith.devices.ssh_errors import connection_error, no_shell
 from edgesmith.devices.ssh_options import (
     SshAddress,
     Timing,
@@ -119,6 +119,12 @@ def test_what_is_no_host_key(line: str) -> None:
         ("Timeout, server h not responding.", "no longer answers", "continues where it stopped"),
         ("client_loop: send disconnect: Broken pipe", "was lost", "continues where it stopped"),
         ("\x1b[31m", "was lost", "again"),
+        (
+            "kex_exchange_identification: banner line contains invalid characters",
+            "no SSH server answers",
+            "devices.pi4.port or devices.pi4.address",
+        ),
+        ("kex_exchange_identification: read: Connection reset by peer", "before it said", "port"),
     ],
 )
 def test_what_ssh_says_gets_a_remedy(said: str, finding: str, hint: str) -> None:
@@ -132,16 +138,24 @@ def test_unknown_and_changed_keys_are_told_apart() -> None:
     unknown = connection_error("Host key verification failed.", "pi4", to, "connecting", (KEY,))
     assert KEY.fingerprint in unknown.what and f'host_key = "{KEY.line()}"' in unknown.hint
     changed = connection_error(
-        "@ REMOTE HOST IDENTIFICATION HAS CHANGED! @\nOffending ECDSA key in /a b/known:3\n",
+        "@ REMOTE HOST IDENTIFICATION HAS CHANGED! @\nOffending ECDSA key in /a b/known:3\n"
+        "Host key for [pi]:2222 has changed and you have requested strict checking.\n",
         "pi4",
         to,
         "connecting",
         (KEY,),
     )
-    assert "has changed" in changed.what and "remove the old from /a b/known:3" in changed.hint
+    assert "has changed" in changed.what and "/a b/known:3" in str(changed.where)
+    assert "ssh-keygen -R '[pi]:2222' -f '/a b/known'" in changed.hint
     pinned = SshAddress(address="pi", host_key=parse_host_key(key_line(fill=b"o")))
     other = connection_error("Host key verification failed.", "pi4", pinned, "connecting", (KEY,))
     assert "has changed" in other.what and "devices.pi4.host_key" in str(other.where)
+
+
+def test_a_login_without_a_shell() -> None:
+    error = no_shell("you \x1b[1mmay not\n", "", "pi4", SshAddress(address="pi"))
+    assert "the login of device 'pi4' gives no POSIX shell" in error.what
+    assert "may not" in error.what and "\x1b" not in error.what and "ForceCommand" in error.hint
 
 
 def test_a_script_goes_as_one_line_of_ascii() -> None:

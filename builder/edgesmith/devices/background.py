@@ -37,6 +37,11 @@ class Background:
         """What it said, once it has ended."""
         return self._completed.stderr if self._completed is not None else ""
 
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, once it has."""
+        return self._completed.returncode if self._completed is not None else None
+
     def next_line(self, deadline: Deadline, doing: str) -> str | None:
         """Its next line, or None when it has ended; raises DeviceError when the time is over."""
         try:

@@ -13,7 +13,7 @@ from edgesmith import process
 from edgesmith.devices.background import Background
 from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.remote.script import BOOTSTRAP, make_script
-from edgesmith.devices.ssh_errors import connection_error
+from edgesmith.devices.ssh_errors import connection_error, no_shell
 from edgesmith.devices.ssh_options import (
     SshAddress,
     Timing,
@@ -32,6 +32,7 @@ from edgesmith.host_keys import HostKey, keys_in, known_hosts_line
 _LONGEST_FOLDER = 80
 # Limits of the master itself come from whoever uses it.
 _FOREVER_S = 10 * 365 * 86_400.0
+_SSH_FAILED = 255
 INSTALL_SSH = "install the OpenSSH client (Debian: apt-get install openssh-client)"
 
 
@@ -117,18 +118,25 @@ class Connection:
 
     def _hello(self, deadline: Deadline) -> dict[str, str]:
         facts: dict[str, str] = {}
+        printed: list[str] = []
         while "guard" not in facts:
             line = self._master.next_line(deadline, f"connecting to {self._to.address}")
             if line is None:
-                raise self._refused(deadline)
+                raise self._refused(deadline, "\n".join(printed))
             mark, _, rest = line.partition(" ")
             if mark == self._script.mark:
                 key, _, value = rest.partition(" ")
                 facts[key] = value
+            else:
+                printed.append(line)
         return facts
 
-    def _refused(self, deadline: Deadline) -> DeviceError:
+    def _refused(self, deadline: Deadline, printed: str) -> DeviceError:
         said = self._master.stderr
+        # ssh ends with this code when it failed itself, and says why; a command's own code else.
+        code = self._master.returncode
+        if code is not None and code >= 0 and (code != _SSH_FAILED or not said.strip()):
+            return no_shell(printed, said, self._device, self._to)
         if "Host key verification failed" in said or "host key is known" in said:
             offered = self._offered_keys(deadline)
             return connection_error(said, self._device, self._to, "connecting", offered)

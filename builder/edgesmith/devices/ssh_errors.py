@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 from edgesmith.devices.ssh_options import SshAddress
@@ -30,8 +31,40 @@ _REMEDIES: Sequence[tuple[str, str, str]] = (
     ("Network is unreachable", "cannot be reached", "see that this machine has a network"),
     ("not responding", "no longer answers", AGAIN),
     ("Too many authentication failures", "refused the login", "name one key in your ssh config"),
+    (
+        "kex_exchange_identification",
+        "ended the connection before it said that it is an SSH server",
+        "correct its port or address if something else answers there; a server that turns clients"
+        " away has a low MaxStartups, or PerSourcePenalties, in its sshd_config",
+    ),
     ("Session open refused", "allows too few sessions", "set MaxSessions 10 in its sshd_config"),
 )
+
+# How ssh says that what answers at a port speaks something else.
+_NO_SERVER = ("kex_exchange_identification: banner line", "Bad remote protocol version")
+
+
+def no_shell(printed: str, said: str, device: str, to: SshAddress) -> DeviceError:
+    """The error for a login that let us in and then ran no command; `printed` is its stdout."""
+    return _error(
+        f"the login of device '{device}' gives no POSIX shell",
+        f"{printed}\n{said}",
+        device,
+        to,
+        "give this user a shell there, such as /bin/sh (chsh), and look for ForceCommand in its"
+        " sshd_config and for command= in its authorized_keys",
+    )
+
+
+def _no_server(said: str, device: str, to: SshAddress) -> DeviceError:
+    port = "the ssh port of your ssh config, or 22" if to.port is None else f"port {to.port}"
+    return _error(
+        f"no SSH server answers at the address of device '{device}' ({port}): something else does",
+        said,
+        device,
+        to,
+        f"correct devices.{device}.port or devices.{device}.address",
+    )
 
 
 def connection_error(
@@ -42,6 +75,8 @@ def connection_error(
         return _changed_key(device, to, offered, said)
     if "Host key verification failed" in said or "host key is known" in said:
         return _unknown_key(device, to, offered)
+    if any(words in said for words in _NO_SERVER):
+        return _no_server(said, device, to)
     for words, finding, hint in _REMEDIES:
         if words in said:
             return _error(f"device '{device}' {finding} ({doing})", said, device, to, hint)
@@ -79,9 +114,10 @@ def _changed_key(
     shown = f" {offered[0].type} {offered[0].fingerprint}" if offered else " another one"
     pinned = to.host_key
     expected = f", not the pinned {pinned.type} {pinned.fingerprint}" if pinned else ""
-    old = re.search(r"Offending .*key in (.+:\d+)", said)
-    place = f"devices.{device}.host_key" if pinned else old[1] if old else "known_hosts"
-    then = f" and replace the old in {place}" if pinned else f" and remove the old from {place}"
+    old = re.search(r"Offending .*key in (.+):(\d+)", said)
+    known = f"{old[1]}:{old[2]}" if old else "known_hosts"
+    place = f"devices.{device}.host_key" if pinned else known
+    then = f" and replace the old in {place}" if pinned else _forget(old, said, place)
     return DeviceError(
         f"the host key of device '{device}' has changed: it shows{shown}{expected}; this may be"
         " another machine, or one that listens in",
@@ -89,6 +125,15 @@ def _changed_key(
         hint=(_compare(offered[0]) if offered else "find out why it changed")
         + f"; only if the device itself was set up anew, trust the new key{then}",
     )
+
+
+def _forget(old: re.Match[str] | None, said: str, place: str) -> str:
+    """How the old key is removed: by a command where ssh told the file and the name in it."""
+    name = re.search(r"Host key for (\S+) has changed", said)
+    if old is None or name is None:
+        return f" and remove the old from {place}"
+    argv = ["ssh-keygen", "-R", name[1], "-f", old[1]]
+    return f": remove the old one with {shlex.join(argv)}"
 
 
 def _compare(key: HostKey) -> str:
