@@ -119,7 +119,7 @@ def resolve_program(
     """Absolute path of `program`; raises `error` when it is not there or is none."""
     found = shutil.which(str(program))
     if found is None:
-        finding = "can't be run: it is no program" if Path(program).is_file() else "was not found"
+        finding = "can't be run: it is no program" if Path(program).exists() else "was not found"
         raise error(f"'{program}' {finding}", where=where or "PATH", hint=hint)
     return found
 

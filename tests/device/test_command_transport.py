@@ -14,7 +14,7 @@ from over_ssh import await_none
 from edgesmith.devices.command import CommandTransport, Tools
 from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.transport import DeviceBusyError, RemoteCommand
-from edgesmith.errors import DeviceError, IntegrityError
+from edgesmith.errors import DeviceError, EdgesmithError, IntegrityError
 from edgesmith.events import EventStream
 from workbench import QUICK, Edgesmith
 
@@ -34,11 +34,25 @@ def tool(folder: Path, name: str, body: str) -> Path:
     return file
 
 
-def make(folder: Path, *exec_words: str | Path, push: str = COPY) -> CommandTransport:
+def make(
+    folder: Path, *exec_words: str | Path, push: str = COPY, root: str = "edge smith"
+) -> CommandTransport:
     (folder / "box").mkdir(exist_ok=True)
     pushing = (str(tool(folder, "push", push)), "{local}", "{remote}")
     tools = Tools(push=pushing, exec=tuple(map(str, exec_words)))
-    return CommandTransport(device="box", root="edge smith", tools=tools, events=EventStream())
+    return CommandTransport(device="box", root=root, tools=tools, events=EventStream())
+
+
+def refused_put(
+    box: CommandTransport, folder: Path, deadline: Deadline | None = None
+) -> EdgesmithError:
+    """The error of sending a file."""
+    file = folder / "file"
+    file.write_bytes(b"some bytes")
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    with pytest.raises(EdgesmithError) as caught:
+        box.put(file, "a/b", sha256=sha256, mode=0o644, deadline=deadline or Deadline.after(60))
+    return caught.value
 
 
 @pytest.fixture(params=["container", "console"])
@@ -104,6 +118,44 @@ def test_a_tool_that_fails(tmp_path: Path, run: str, push: str, says: str) -> No
         box.put(file, "a/b", sha256=sha256, mode=0o644, deadline=Deadline.after(30))
     assert caught.value.hint
     assert not (tmp_path / "box/edge smith/a/b").exists()
+
+
+@pytest.mark.parametrize("push", ["exit 0\n", 'head -c 5 "$1" >"$2"\n'])
+def test_a_push_that_brings_other_bytes_is_named(tmp_path: Path, push: str) -> None:
+    box = make(tmp_path, tool(tmp_path, "run", CONTAINER), push=push)
+    error = refused_put(box, tmp_path)
+    assert isinstance(error, IntegrityError) and "devices.box.push" in error.hint
+    assert str(error.where).startswith("devices.box.push: ")
+
+
+@pytest.mark.parametrize("key", ["push", "exec"])
+def test_a_tool_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    for limit in ("_SMALL_LIMIT_S", "_PUSH_LIMIT_S"):
+        monkeypatch.setattr(f"edgesmith.devices.command.{limit}", 3.0)
+    monkeypatch.setattr("edgesmith.devices.command._TELL_EVERY_S", 0.5)
+    token = f"token-{uuid.uuid4()}"
+    hanging = f'perl -e "sleep 600" {token}\n'
+    run = tool(tmp_path, "run", hanging if key == "exec" else CONTAINER)
+    box = make(tmp_path, run, push=hanging, root=str(tmp_path / "box/root"))
+    told: list[str] = []
+    box.events.subscribe(lambda event: told.append(str(getattr(event, "text", ""))))
+    error = refused_put(box, tmp_path, Deadline.after(500))
+    assert "took longer than" in error.what and f"devices.box.{key}: " in str(error.where)
+    assert any(f"waiting for devices.box.{key}" in text for text in told)
+    await_none(token)
+
+
+def test_a_tool_that_is_no_program(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    box = make(tmp_path, tmp_path / "folder", root=str(tmp_path / "box/root"))
+    error = refused_put(box, tmp_path)
+    assert "it is no program" in error.what
+    assert error.where == f"devices.box.exec: {tmp_path / 'folder'}"
+
+
+def test_a_tool_that_breaks_off_is_named(tmp_path: Path) -> None:
+    run = tool(tmp_path, "run", "exit 4\n")
+    assert refused_put(make(tmp_path, run), tmp_path).where == f"devices.box.exec: {run}"
 
 
 @pytest.mark.parametrize("words", [("sh", "-c", "{command}"), ("env", "{argv}")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import hashlib
 import re
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgesmith import process
 from edgesmith.cache import cache_root
@@ -18,15 +20,21 @@ from edgesmith.devices.remote.answers import refusal, require_done, run_marked
 from edgesmith.devices.remote.script import Answer, Name, Script, make_script, parse_answer
 from edgesmith.devices.remote.upload import Part
 from edgesmith.devices.scripted import ScriptedTransport
-from edgesmith.devices.transport import ANY_EXIT_CODE, Capabilities
-from edgesmith.errors import DeviceError, EdgesmithError
+from edgesmith.devices.transport import ANY_EXIT_CODE, Capabilities, RemoteCommand
+from edgesmith.errors import DeviceError, EdgesmithError, IntegrityError
 from edgesmith.events import EventStream
 from edgesmith.files import host_file_errors
-from edgesmith.process import describe_end
+from edgesmith.process import Completed, describe_end
 
 _POLL_S = 5
 _LIMIT_MARGIN_S = 10
 _ROOT_TIMEOUT_S = 60.0
+# What looks at a device and changes little there, and the slowest that a file may go or be read.
+_QUICK = frozenset({"uname", "df", "test", "ls", "mkdir", "sh"})
+_SMALL_LIMIT_S = 120.0
+_PUSH_LIMIT_S = 60.0
+_SLOWEST_BYTES_PER_S = 5_000
+_TELL_EVERY_S = 15.0
 _TOOL_HINT = "try the command by hand; it must reach the device and end by itself"
 
 
@@ -65,6 +73,10 @@ def _filled(words: Sequence[str], local: Path, remote: str) -> tuple[str, ...]:
     return tuple(_PLACEHOLDERS.sub(lambda found: values[found[0]], word) for word in words)
 
 
+def _slowest_s(size_bytes: int) -> float:
+    return size_bytes / _SLOWEST_BYTES_PER_S
+
+
 class CommandTransport(ScriptedTransport):
     """Runs the user's `exec` for each script and `push` for each file.
 
@@ -94,6 +106,44 @@ class CommandTransport(ScriptedTransport):
             self._root = root
         return self._root
 
+    def _run(
+        self,
+        command: RemoteCommand,
+        *,
+        deadline: Deadline,
+        on_line: Callable[[str], None] | None,
+    ) -> Completed:
+        """What only looks at the device has a limit of its own, for a tool that hangs."""
+        if command.argv[0] in _QUICK:
+            deadline = deadline.at_most(_SMALL_LIMIT_S)
+        return super()._run(command, deadline=deadline, on_line=on_line)
+
+    def _sizes(self, parts: Sequence[Part], deadline: Deadline) -> list[int]:
+        return super()._sizes(parts, deadline.at_most(_SMALL_LIMIT_S))
+
+    def _name(self, parts: Sequence[Part], deadline: Deadline, **more: Any) -> list[Part]:
+        limit_s = _SMALL_LIMIT_S + _slowest_s(sum(part.bytes for part in parts))
+        return super()._name(parts, deadline.at_most(limit_s), **more)
+
+    def _came_in_wrong(self, part: Part) -> IntegrityError:
+        return IntegrityError(
+            f"{part.file.name} reads back on device '{self.device}' differently from what was sent",
+            where=f"devices.{self.device}.push: {self._tools.push[0]}",
+            hint=f"try devices.{self.device}.push by hand: the whole of {{local}} must come in as"
+            " {remote}; if it does, check the device's memory and storage",
+        )
+
+    def _telling(self, listeners: process.Listeners, doing: str, key: str) -> process.Listeners:
+        """Says that a silent tool is waited for; what has lines of its own tells by them."""
+        if listeners.on_line is not None:
+            return listeners
+
+        def on_silence(spent_s: float) -> None:
+            what = f"{doing}: waiting for devices.{self.device}.{key} ({spent_s:.0f} s)"
+            self.events.info(what)
+
+        return dataclasses.replace(listeners, on_silence=on_silence, silence_s=_TELL_EVERY_S)
+
     def _script(self, name: Name, deadline: Deadline, *words: str) -> Script:
         limit_s = int(deadline.remaining_s("talking to the device")) + _LIMIT_MARGIN_S
         return make_script(name, str(_POLL_S), "", str(limit_s), *words)
@@ -109,7 +159,7 @@ class CommandTransport(ScriptedTransport):
         error: type[EdgesmithError] = DeviceError,
     ) -> Answer:
         assert not stream, "input does not reach the device"
-        listeners = listeners or process.Listeners()
+        listeners = self._telling(listeners or process.Listeners(), doing, "exec")
         argv = self._tools.exec_argv(script.argv())
         command = self._tool(argv, "exec", doing, deadline, error)
         done = run_marked(command, script.mark, self.events, listeners)
@@ -117,7 +167,12 @@ class CommandTransport(ScriptedTransport):
         if answer.status is None and listeners.on_bytes is None:
             said = Answer(output=done.output, stderr=done.stderr, status=None)
             what = f"{doing}: the exec command of device '{self.device}' did not run it to its end"
-            raise refusal(f"{what} ({describe_end(done.returncode)})", said, argv[0], _TOOL_HINT)
+            raise refusal(
+                f"{what} ({describe_end(done.returncode)})",
+                said,
+                command.where or argv[0],
+                _TOOL_HINT,
+            )
         return answer
 
     def _tool(
@@ -152,14 +207,17 @@ class CommandTransport(ScriptedTransport):
         for part, _ in parts:
             on_part(part)
             argv = self._tools.push_argv(part.file.local, self.path(part.name))
-            self._require_success(argv, "push", f"sending {part.file.local.name}", deadline)
+            limit_s = _PUSH_LIMIT_S + _slowest_s(part.bytes)
+            doing = f"sending {part.file.local.name}"
+            self._require_success(argv, "push", doing, deadline.at_most(limit_s))
         return self._name([part for part, _ in parts], deadline, checked_later=checked_later)
 
     def _require_success(
         self, argv: Sequence[str], key: str, doing: str, deadline: Deadline
     ) -> None:
         command = self._tool(argv, key, f"{self.device}: {doing}", deadline)
-        done = process.run(command, events=self.events)
+        listeners = self._telling(process.Listeners(), command.purpose, key)
+        done = process.run(command, events=self.events, listeners=listeners)
         if done.returncode != 0:
             said = Answer(output=done.output, stderr=done.stderr, status=None)
             what = f"{self.device}: {doing} failed ({describe_end(done.returncode)})"

@@ -119,10 +119,12 @@ class ScriptedTransport(Transport):
                 )
             if not wrong:
                 return
-        raise IntegrityError(
-            f"{wrong[0].file.name} reads back on device '{self.device}' differently from what was"
-            " sent",
-            where=self.path(wrong[0].file.name),
+        raise self._came_in_wrong(wrong[0])
+
+    def _came_in_wrong(self, part: Part) -> IntegrityError:
+        return IntegrityError(
+            f"{part.file.name} reads back on device '{self.device}' differently from what was sent",
+            where=self.path(part.file.name),
             hint="check the device's memory and storage, then run the command again",
         )
 
