@@ -26,7 +26,7 @@ _MAX_LINES = 12
 _HINTS: Mapping[int, str] = {
     6: "see whether another installation is running and whether the device has room",
     7: "build the bundle anew and flash again",
-    8: "the release before is still the current one; run edgesmith -v to see the self-test",
+    8: "what was current before still is; run edgesmith -v to see the self-test",
     10: "check the device's file system: full, read-only, or a folder that is not writable",
 }
 
