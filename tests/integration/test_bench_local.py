@@ -95,7 +95,7 @@ class Place:
         return bench(request, events=EventStream())
 
     def scratch(self) -> list[Path]:
-        return list((self.device.root / "digits").glob("scratch-*"))
+        return list((Path(self.device.root) / "digits").glob("scratch-*"))
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 30) -> None:

@@ -61,7 +61,7 @@ def write_bundle(folder: Path, *, version: str = "1.0.0", sequence: int | None =
             "glibc": "2.28",
             "libgcc": "4.3.0",
             "libstdc++": {"glibcxx": "3.4.22", "cxxabi": "1.3.11"},
-            "libraries": ["libc.so.6"],
+            "libraries": ["libc.so.6", "libgcc_s.so.1", "libstdc++.so.6"],
             "cpu_features": [],
             "driver_libraries": [],
             "bytes": sum(len(data) for role, _, data in CONTENT.values() if role != "bench"),
