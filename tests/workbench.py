@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -27,6 +26,11 @@ QUICK = {
     "EDGESMITH_BENCH__MIN_ITERATIONS": "50",
     "EDGESMITH_BENCH__PROCESSES": "2",
 }
+
+
+# A shell's background jobs ignore interrupts, and would hand that on. A function between fork and
+# exec would do, too, but what libraries that are loaded here do there may crash.
+INTERRUPTIBLE = ("env", "--default-signal=INT")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +84,7 @@ class Edgesmith:
         return result
 
     def start(self, *words: str | Path) -> subprocess.Popen[str]:
-        argv = [*self.launcher, sys.executable, "-m", "edgesmith", *map(str, words)]
+        argv = [*INTERRUPTIBLE, *self.launcher, sys.executable, "-m", "edgesmith", *map(str, words)]
         return subprocess.Popen(
             argv,
             cwd=self.folder,
@@ -89,13 +93,7 @@ class Edgesmith:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_interruptible,
         )
-
-
-def _interruptible() -> None:
-    """A shell's background jobs ignore interrupts, and would hand that on."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def stages_that_ran(result: Result) -> set[str]:
