@@ -119,7 +119,7 @@ class FakeTransport(Transport):
     def _builtins(self) -> Mapping[str, Program]:
         return {
             "uname": lambda _: Answer(output=self.facts.machine + "\n"),
-            "sh": lambda _: Answer(output=self.facts.probe),
+            "sh": self._script,
             "df": lambda _: Answer(output=_df(self.facts.free_bytes)),
             "test": lambda words: Answer(returncode=0 if Path(words[1]).exists() else 1),
             "ls": lambda words: Answer(output="\n".join(p.name for p in Path(words[1]).iterdir())),
@@ -127,6 +127,12 @@ class FakeTransport(Transport):
             "rm": lambda words: _silent(shutil.rmtree, words[1], ignore_errors=True),
             "cp": self._copy,
         }
+
+    def _script(self, words: Sequence[str]) -> Answer:
+        """Answers the two scripts that are sent: the probe, and the look at the root folder."""
+        if words[2] == "nearest":
+            return Answer(output="writable /\n" + _df(self.facts.free_bytes))
+        return Answer(output=self.facts.probe)
 
     def _copy(self, words: Sequence[str]) -> Answer:
         option, source, target = words

@@ -236,13 +236,19 @@ class Transport(ABC):
         """Where the root is or would be made; changes nothing there. Raises DeviceError."""
         argv = ["sh", "-c", _NEAREST_FOLDER, "nearest", self.path()]
         answer = self._ask(argv, "looking at the root folder", deadline)
-        state, _, folder = answer.output.rstrip("\n").partition(" ")
-        free_bytes = self._free_bytes(folder, deadline)
+        # The folder's name may have letters that this host can't write: it is only shown here.
+        first, _, table = answer.output.partition("\n")
+        state, _, folder = first.partition(" ")
+        free_bytes = self._free_in(table, folder)
         return Room(folder=folder, writable=state == "writable", free_bytes=free_bytes)
 
     def _free_bytes(self, folder: str, deadline: Deadline) -> int:
         answer = self._ask(["df", "-Pk", folder], "asking for free space", deadline)
-        fields = answer.output.strip().splitlines()[-1].split() if answer.output.strip() else []
+        return self._free_in(answer.output, folder)
+
+    def _free_in(self, table: str, folder: str) -> int:
+        """The bytes that df's table names."""
+        fields = table.strip().splitlines()[-1].split() if table.strip() else []
         if len(fields) < 5 or not fields[-3].isdigit():
             raise DeviceError(
                 f"device '{self.device}' gave no free space that can be read",
@@ -329,6 +335,7 @@ while [ ! -e "$folder" ]; do
 done
 if [ -d "$folder" ] && [ -w "$folder" ] && [ -x "$folder" ]; then state=writable; else state=no; fi
 printf '%s %s\\n' "$state" "$folder"
+df -Pk "$folder"
 """
 _REACH_HINT = "check that the device is reachable and that its root folder may be written"
 
