@@ -17,6 +17,7 @@ class Feeder:
 
     def __init__(self, stream: IO[str] | None, chunks: Iterable[bytes]) -> None:
         assert stream is not None
+        # A pipe opened for text, whose type does not tell that it has bytes below.
         self._stream: IO[bytes] = stream.buffer  # type: ignore[attr-defined]
         self._chunks = chunks
         self._error: BaseException | None = None

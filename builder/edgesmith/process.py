@@ -210,6 +210,7 @@ def _reader(
                 listeners.on_line(line.rstrip("\n"))
 
     def pump_bytes(take: Callable[[bytes], None]) -> None:
+        # A pipe opened for text, whose type does not tell that it has bytes below.
         while stream is not None and (chunk := stream.buffer.read1(_LONGEST_LINE)):  # type: ignore[attr-defined]
             output.last_s = time.monotonic()
             take(chunk)

@@ -107,24 +107,19 @@ def find_ranges(
     """
     from onnxruntime.quantization.calibrate import create_calibrator, save_tensors_data
 
-    with quiet_library(events):
+    augmented = output.with_suffix(".augmented.onnx")
+    with library_at_work(method, events):
         try:
             calibrator = create_calibrator(
                 prepared,
                 operators_to_quantize(),
-                augmented_model_path=str(output.with_suffix(".augmented.onnx")),
+                augmented_model_path=str(augmented),
                 calibrate_method=calibration_method(method),
             )
             calibrator.collect_data(_reader(samples, method, events))
             save_tensors_data(calibrator.compute_data(), output)
-        except Exception as error:
-            raise ModelError(
-                f"quantization with {method} calibration failed: {error}",
-                where="quantize.calibration",
-                hint="try another [quantize] calibration, or exclude the operator named above",
-            ) from error
         finally:
-            output.with_suffix(".augmented.onnx").unlink(missing_ok=True)
+            augmented.unlink(missing_ok=True)
 
 
 def operators_to_quantize() -> list[str]:
@@ -146,7 +141,22 @@ def refuse_quantized(model: onnx.ModelProto) -> None:
 
 
 @contextlib.contextmanager
-def quiet_library(events: EventStream) -> Iterator[None]:
+def library_at_work(method: str, events: EventStream) -> Iterator[None]:
+    """Around calls of onnxruntime.quantization: its talk is debug talk, its errors ModelErrors."""
+    try:
+        with _quiet(events):
+            yield
+    except Exception as error:
+        # Its parts raise whatever they meet, without a common class.
+        raise ModelError(
+            f"quantization with {method} calibration failed: {error}",
+            where="quantize.calibration",
+            hint="try another [quantize] calibration, or exclude the operator named above",
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet(events: EventStream) -> Iterator[None]:
     """onnxruntime.quantization prints to stdout and logs to the root logger: debug talk of ours."""
     root = logging.getLogger()
     before = root.level

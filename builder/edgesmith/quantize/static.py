@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesmith.errors import ModelError, UsageError
+from edgesmith.errors import UsageError
 from edgesmith.events import EventStream
 from edgesmith.model import onnx_file
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.input_head import feed_integers, head_nodes
-from edgesmith.quantize.ranges import calibration_method, operators_to_quantize, quiet_library
+from edgesmith.quantize.ranges import calibration_method, library_at_work, operators_to_quantize
 
 if TYPE_CHECKING:
     import onnx
@@ -40,28 +40,21 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     model = onnx_file.load(plan.prepared)
     head = [node.name for node in head_nodes(model)]
     excluded = [*_excluded_nodes(model, plan.exclude), *head]
-    with quiet_library(events):
-        try:
-            quantization.quantize_static(
-                plan.prepared,
-                output,
-                None,
-                quant_format=quantization.QuantFormat.QDQ,
-                op_types_to_quantize=operators_to_quantize(),
-                per_channel=True,
-                reduce_range=plan.encoding.reduce_range,
-                activation_type=_type(plan.encoding.activation_signed),
-                weight_type=_type(plan.encoding.weight_signed),
-                nodes_to_exclude=excluded,
-                calibrate_method=calibration_method(plan.method),
-                calibration_cache_path=plan.ranges,
-            )
-        except Exception as error:
-            raise ModelError(
-                f"quantization with {plan.method} calibration failed: {error}",
-                where="quantize.calibration",
-                hint="try another [quantize] calibration, or exclude the operator named above",
-            ) from error
+    with library_at_work(plan.method, events):
+        quantization.quantize_static(
+            plan.prepared,
+            output,
+            None,
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=operators_to_quantize(),
+            per_channel=True,
+            reduce_range=plan.encoding.reduce_range,
+            activation_type=_type(plan.encoding.activation_signed),
+            weight_type=_type(plan.encoding.weight_signed),
+            nodes_to_exclude=excluded,
+            calibrate_method=calibration_method(plan.method),
+            calibration_cache_path=plan.ranges,
+        )
     quantized = onnx_file.load(output, shown_as="the quantized model")
     onnx_file.strip_traces(quantized)
     if feed_integers(quantized):
