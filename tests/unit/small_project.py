@@ -120,7 +120,8 @@ def _undone() -> Iterator[None]:
         os.chdir(folder)
         sys.path[:] = path
         for name in set(sys.modules) - modules:
-            if not name.startswith(("edgesmith", "onnx", "numpy", "safetensors")):
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and Path(file).is_relative_to(folder):
                 del sys.modules[name]
 
 

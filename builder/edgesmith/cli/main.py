@@ -252,8 +252,8 @@ def _report_bug(as_json: bool) -> int:
 
 def entry() -> NoReturn:
     """The console script."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _interrupt)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that can't show a letter gets its code; that is no reason to fail.
@@ -262,9 +262,14 @@ def entry() -> NoReturn:
     sys.exit(main())
 
 
+class _ToldToEnd(KeyboardInterrupt):
+    """A kind of its own: after a plain KeyboardInterrupt that passes through the `exec` of a text
+    (each dataclass is made by one), Python ends itself by SIGINT, whatever the exit code was."""
+
+
 def _interrupt(number: int, frame: object) -> NoReturn:
     """Being told to end is treated like Ctrl-C: everything is put in order first."""
-    raise KeyboardInterrupt
+    raise _ToldToEnd
 
 
 if __name__ == "__main__":
