@@ -1,15 +1,14 @@
+#include "edgesmith/proportion.hpp"
+
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 #include <set>
 
-#include "edgesmith/statistics.hpp"
+#include "binomial.hpp"
 
 namespace edgesmith {
 namespace {
-
-constexpr double kNormalQuantile = 1.959963984540054;  // 97.5 %.
 
 /// Wilson's interval; `n` may be an effective number that is not whole.
 Interval wilson(double share, double n) {
@@ -41,20 +40,6 @@ std::size_t group_count(const Groups& groups, std::size_t count) {
   return groups.empty() ? count : std::set<std::int64_t>(groups.begin(), groups.end()).size();
 }
 
-double student_t_quantile(std::size_t degrees_of_freedom) {
-  constexpr std::array<double, 2> kExact{12.706204736432095, 4.302652729749462};
-  if (degrees_of_freedom <= kExact.size()) return kExact[degrees_of_freedom - 1];
-  constexpr double z = kNormalQuantile;
-  const auto v = static_cast<double>(degrees_of_freedom);
-  const double z3 = z * z * z;
-  const double z5 = z3 * z * z;
-  const double z7 = z5 * z * z;
-  const double z9 = z7 * z * z;
-  return z + (z3 + z) / (4 * v) + (5 * z5 + 16 * z3 + 3 * z) / (96 * v * v) +
-         (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * v * v * v) +
-         (79 * z9 + 776 * z7 + 1482 * z5 - 1920 * z3 - 945 * z) / (92160 * v * v * v * v);
-}
-
 Interval wilson_interval(std::uint64_t successes, std::uint64_t count) {
   return wilson(static_cast<double>(successes) / static_cast<double>(count),
                 static_cast<double>(count));
@@ -67,9 +52,20 @@ Interval grouped_proportion_interval(const std::vector<bool>& hits, const Groups
   if (count < 2) return {0, 1};
   const double variance = variance_between(hits, groups, share);
   if (variance == 0) return wilson(share, static_cast<double>(count));
-  const double t_ratio = student_t_quantile(hits.size() - 1) / student_t_quantile(count - 1);
+  const double t_ratio =
+      student_t_quantile(n - 1) / student_t_quantile(static_cast<double>(count - 1));
   const double effective = share * (1 - share) / variance * t_ratio * t_ratio;
   return wilson(share, std::min(n, effective));
+}
+
+double mcnemar_exact_p(std::uint64_t only_first, std::uint64_t only_second) {
+  const std::uint64_t discordant = only_first + only_second;
+  if (discordant == 0) return 1.0;
+  double tail = 0;
+  for (std::uint64_t k = 0; k <= std::min(only_first, only_second); ++k) {
+    tail += std::exp(log_binomial(k, discordant, 0.5));
+  }
+  return std::min(1.0, 2 * tail);
 }
 
 }  // namespace edgesmith

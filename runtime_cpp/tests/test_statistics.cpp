@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <numeric>
@@ -35,7 +36,10 @@ void ranks_of_quantiles(Checks& checks) {
 void summaries(Checks& checks) {
   std::vector<std::int64_t> values(1000);
   std::iota(values.begin(), values.end(), 1);
-  const LatencySummary summary = summarize_latencies(values);
+  // In an order of which each value says nothing about the next.
+  std::vector<std::int64_t> mixed;
+  for (std::int64_t i = 0; i < 1000; ++i) mixed.push_back(i * 387 % 1000 + 1);
+  const LatencySummary summary = summarize_latencies({mixed}, values);
   CHECK_EQUAL(summary.count, 1000U);
   CHECK_NEAR(summary.mean, 500.5, 1e-9);
   CHECK_NEAR(*summary.stddev, 288.8194360957494, 1e-9);
@@ -45,7 +49,7 @@ void summaries(Checks& checks) {
   const auto& counts = summary.histogram.counts;
   CHECK_EQUAL(std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}), 1000U);
   CHECK_EQUAL(summary.histogram.edges.size(), counts.size() + 1);
-  const LatencySummary one = summarize_latencies({0});
+  const LatencySummary one = summarize_latencies({{0}}, {0});
   CHECK(!one.stddev && !one.percentiles[0].value);
   CHECK_EQUAL(one.histogram.counts.size(), 1U);
 }
@@ -62,10 +66,12 @@ void proportions(Checks& checks) {
 }
 
 void grouped_proportions(Checks& checks) {
-  CHECK_NEAR(student_t_quantile(1), 12.7062, 1e-4);
-  CHECK_NEAR(student_t_quantile(3), 3.182446, 0.01);
-  CHECK_NEAR(student_t_quantile(6), 2.446912, 1e-3);
-  CHECK_NEAR(student_t_quantile(30), 2.042272, 1e-5);
+  CHECK_NEAR(student_t_quantile(1), 12.706204736174705, 1e-11);
+  CHECK_NEAR(student_t_quantile(2.5), 3.5746548420036817, 1e-12);
+  CHECK_NEAR(student_t_quantile(3), 3.1824463052837, 1e-12);
+  CHECK_NEAR(student_t_quantile(6), 2.4469118511449692, 1e-12);
+  CHECK_NEAR(student_t_quantile(399), 1.965927295920882, 1e-12);
+  CHECK_NEAR(student_t_quantile(400), 1.9659123432294627, 1e-12);
   // Ten groups of twenty, each of one mind: worth ten samples, or less for the unknown variance.
   std::vector<bool> hits;
   Groups groups;
@@ -129,26 +135,77 @@ void ratios(Checks& checks) {
   CHECK(ratio.ci95->low <= *ratio.value && *ratio.value <= ratio.ci95->high);
   const Measured again = median_ratio(slow, fast);
   CHECK(again.ci95->low == ratio.ci95->low && again.ci95->high == ratio.ci95->high);
+  const Measured single = median_ratio({slow[0]}, fast);
+  CHECK(single.value && !single.ci95 && !single.reason.empty());
+  const Measured constant = median_ratio({{4}, {4}}, {{2}, {2}});
+  CHECK_NEAR(constant.ci95->low, 2, 1e-12);
+  CHECK_NEAR(constant.ci95->high, 2, 1e-12);
   CHECK(!median_ratio({{1}}, {{0}}).value);
 }
 
+std::vector<double> alternating(std::size_t count) {
+  std::vector<double> series(count, 100.0);
+  for (std::size_t i = 0; i < count; ++i) series[i] += static_cast<double>(i % 3) * 0.2;
+  return series;
+}
+
 void warmups(Checks& checks) {
-  std::vector<double> flat(64, 100.0);
-  for (std::size_t i = 0; i < flat.size(); ++i) flat[i] += static_cast<double>(i % 3) * 0.2;
+  const std::vector<double> flat = alternating(64);
   CHECK_EQUAL(warmup_name(find_warmup(flat).kind), "flat");
   std::vector<double> warm = flat;
   for (std::size_t i = 0; i < 10; ++i) warm[i] *= 2.0 - 0.08 * static_cast<double>(i);
   const Warmup found = find_warmup(warm);
   CHECK_EQUAL(warmup_name(found.kind), "warm-up");
-  CHECK_EQUAL(found.blocks, 10U);
+  CHECK_EQUAL(found.iterations, 10U);
   std::vector<double> slowed = flat;
   for (std::size_t i = 20; i < slowed.size(); ++i) slowed[i] *= 1.3;
   CHECK_EQUAL(warmup_name(find_warmup(slowed).kind), "slow-down");
-  CHECK_EQUAL(find_warmup(slowed).blocks, 20U);
+  CHECK_EQUAL(find_warmup(slowed).iterations, 20U);
   std::vector<double> rising = flat;
   for (std::size_t i = 0; i < rising.size(); ++i) rising[i] *= 1 + 0.02 * static_cast<double>(i);
   CHECK_EQUAL(warmup_name(find_warmup(rising).kind), "no-steady-state");
+  CHECK(find_warmup(rising).drifts && *find_warmup(rising).trend > 0.5);
   CHECK_EQUAL(warmup_name(find_warmup({1, 1, 1}).kind), "no-steady-state");
+  CHECK_EQUAL(warmup_name(find_warmup(std::vector<double>(100, 5)).kind), "flat");
+  // More values than are looked at one by one: the change is still found to the iteration.
+  std::vector<double> many = alternating(100'000);
+  for (std::size_t i = 0; i < 12'345; ++i) many[i] *= 1.2;
+  CHECK_EQUAL(find_warmup(many).iterations, 12'345U);
+}
+
+void disturbances(Checks& checks) {
+  // A short burst is none of the steady level, and no change of it either.
+  std::vector<double> burst = alternating(1000);
+  for (std::size_t i = 700; i < 730; ++i) burst[i] *= 1.5;
+  CHECK_EQUAL(warmup_name(find_warmup(burst).kind), "flat");
+  std::vector<double> half = alternating(1000);
+  for (std::size_t i = 700; i < 1000; ++i) half[i] *= 1.5;
+  CHECK_EQUAL(warmup_name(find_warmup(half).kind), "no-steady-state");
+  // A few fast iterations before a slow start do not hide it.
+  std::vector<double> hidden = alternating(1000);
+  for (std::size_t i = 10; i < 60; ++i) hidden[i] *= 1.5;
+  CHECK_EQUAL(find_warmup(hidden).iterations, 60U);
+}
+
+void outliers(Checks& checks) {
+  std::vector<std::int64_t> values(1000);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = 1000 + static_cast<std::int64_t>(i % 21) - 10;
+  }
+  CHECK_EQUAL(count_outliers(values).count, 0U);
+  // The median absolute deviation is 5: 74.13 away is the limit.
+  values[0] = 1000 + 75;
+  values[1] = 1000 - 75;
+  values[2] = 1000 + 74;
+  std::sort(values.begin(), values.end());
+  CHECK_EQUAL(count_outliers(values).count, 2U);
+  CHECK_NEAR(count_outliers(values).share, 0.002, 1e-12);
+  // Equal latencies: the clock's step is no outlier.
+  std::vector<std::int64_t> equal(100, 1000);
+  equal.back() = 1010;
+  CHECK_EQUAL(count_outliers(equal).count, 0U);
+  equal.back() = 1020;
+  CHECK_EQUAL(count_outliers(equal).count, 1U);
 }
 
 void output_errors(Checks& checks) {
@@ -195,6 +252,8 @@ int main() {
                         {"grouped_errors", grouped_errors},
                         {"ratios", ratios},
                         {"warmups", warmups},
+                        {"disturbances", disturbances},
+                        {"outliers", outliers},
                         {"output_errors", output_errors},
                         {"paired_losses", paired_losses}});
 }

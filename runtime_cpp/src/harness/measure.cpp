@@ -98,8 +98,6 @@ class Measurement {
     if (Status status = mark("done\n"); !status) return status;
     json& process = document_["process"];
     process["first_inference_ns"] = first_ns;
-    process["warmup"] = {{"iterations", series->warmup_iterations},
-                         {"kind", warmup_name(series->kind)}};
     process["memory"] = memory_json(loaded.resident_bytes, used.peak_resident_bytes);
     process["environment"] = {
         {"before", before}, {"during", nullptr}, {"after", snapshot_json(environment_.snapshot())}};

@@ -32,30 +32,41 @@ json measured_json(const Measured& measured) {
 }
 
 json latency_json(const LatencySummary& summary) {
+  const auto unbounded = [](std::uint64_t count, const Percentile& percentile) {
+    std::string samples = std::to_string(count) + " samples";
+    if (percentile.effective_count < count) {
+      samples += ", worth " + std::to_string(percentile.effective_count) + " independent ones,";
+    }
+    return samples + " do not bound this percentile";
+  };
   json percentiles = json::object();
   for (const Percentile& percentile : summary.percentiles) {
     json& entry = percentiles[percentile.name];
     if (percentile.value && percentile.ci95) {
       entry = {{"value", *percentile.value},
-               {"ci95", {percentile.ci95->low, percentile.ci95->high}}};
+               {"ci95", {percentile.ci95->low, percentile.ci95->high}},
+               {"effective_count", percentile.effective_count}};
     } else {
       entry = {{"value", nullptr},
                {"ci95", nullptr},
+               {"effective_count", percentile.effective_count},
                {"samples_needed", percentile.samples_needed},
-               {"reason", std::to_string(summary.count) + " samples do not bound this percentile"}};
+               {"reason", unbounded(summary.count, percentile)}};
     }
   }
-  json result = {{"unit", "ns"},
-                 {"count", summary.count},
-                 {"mean", summary.mean},
-                 {"stddev", nullptr},
-                 {"min", summary.minimum},
-                 {"max", summary.maximum},
-                 {"percentiles", std::move(percentiles)},
-                 {"histogram",
-                  {{"scale", "log"},
-                   {"edges", summary.histogram.edges},
-                   {"counts", summary.histogram.counts}}}};
+  json result = {
+      {"unit", "ns"},
+      {"count", summary.count},
+      {"mean", summary.mean},
+      {"stddev", nullptr},
+      {"min", summary.minimum},
+      {"max", summary.maximum},
+      {"percentiles", std::move(percentiles)},
+      {"outliers", {{"count", summary.outliers.count}, {"share", summary.outliers.share}}},
+      {"histogram",
+       {{"scale", "log"},
+        {"edges", summary.histogram.edges},
+        {"counts", summary.histogram.counts}}}};
   if (summary.stddev) {
     result["stddev"] = *summary.stddev;
   } else {

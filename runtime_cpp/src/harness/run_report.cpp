@@ -25,10 +25,22 @@ json process_json(const ChildOutcome& outcome, std::size_t run, std::size_t inde
   return process;
 }
 
-std::vector<std::int64_t> steady_part(const ChildOutcome& outcome) {
-  const auto warmup = outcome.document["process"]["warmup"]["iterations"].get<std::size_t>();
-  const auto start = std::min(warmup, outcome.latencies.size());
-  return {outcome.latencies.begin() + static_cast<std::ptrdiff_t>(start), outcome.latencies.end()};
+json warmup_json(const Warmup& warmup) {
+  json result = {{"iterations", warmup.iterations},
+                 {"kind", warmup_name(warmup.kind)},
+                 {"trend", nullptr},
+                 {"drifts", warmup.drifts}};
+  if (warmup.trend) {
+    result["trend"] = *warmup.trend;
+  } else {
+    result["reasons"]["trend"] = "too few iterations";
+  }
+  return result;
+}
+
+std::vector<std::int64_t> steady_part(const std::vector<std::int64_t>& latencies,
+                                      const Warmup& warmup) {
+  return {latencies.begin() + static_cast<std::ptrdiff_t>(warmup.iterations), latencies.end()};
 }
 
 json process_latency_json(const std::vector<std::int64_t>& steady) {
@@ -75,7 +87,7 @@ void fill_measurements(const Run& run, const RunReportContext& context, RunRepor
   for (const auto& steady : summary.steady)
     pooled.insert(pooled.end(), steady.begin(), steady.end());
   std::sort(pooled.begin(), pooled.end());
-  const LatencySummary latency = summarize_latencies(pooled);
+  const LatencySummary latency = summarize_latencies(summary.steady, pooled);
   if (context.emulated) {
     document["reasons"]["latency"] = "times in an emulator mean nothing";
     document["reasons"]["throughput_per_s"] = "times in an emulator mean nothing";
@@ -113,7 +125,9 @@ RunReport report_run(const Run& run, std::size_t index, const RunReportContext& 
     const ChildOutcome& outcome = run.processes[p];
     json process = process_json(outcome, index, p, context);
     if (outcome.error.is_null()) {
-      report.summary.steady.push_back(steady_part(outcome));
+      const Warmup warmup = find_warmup({outcome.latencies.begin(), outcome.latencies.end()});
+      process["warmup"] = warmup_json(warmup);
+      report.summary.steady.push_back(steady_part(outcome.latencies, warmup));
       process["latency"] = process_latency_json(report.summary.steady.back());
     }
     document["processes"].push_back(std::move(process));

@@ -42,6 +42,7 @@ Result<Series> run_series(Session& session, ModelIo& io, const Clock& clock, con
   std::int64_t sample = 0;
   // Without a steady state, this many blocks are enough to say so.
   std::size_t limit = 0;
+  std::size_t look_at = 0;
   for (;;) {
     for (std::int64_t& latency : latencies) {
       if (Status status = io.load(sample); !status) return status.error();
@@ -58,11 +59,16 @@ Result<Series> run_series(Session& session, ModelIo& io, const Clock& clock, con
     blocks.sums_ns.push_back(std::accumulate(latencies.begin(), latencies.end(), std::int64_t{0}));
     if (!blocks.satisfy(goal, 0)) continue;
     if (limit == 0) limit = 2 * blocks.medians.size();
+    if (blocks.medians.size() < look_at) continue;
     const Warmup warmup = find_warmup(blocks.medians);
     const bool steady = warmup.kind != WarmupKind::kNoSteadyState;
-    if ((steady && blocks.satisfy(goal, warmup.blocks)) || blocks.medians.size() >= limit) {
-      return Series{blocks.medians.size() * blocks.size, warmup.blocks * blocks.size, warmup.kind};
+    // One block more: the report finds the steady state's first iteration, which may lie inside it.
+    const bool enough = steady && blocks.satisfy(goal, warmup.iterations + 1);
+    if (enough || blocks.medians.size() >= limit) {
+      return Series{blocks.medians.size() * blocks.size};
     }
+    // Looking takes longer the more blocks there are.
+    look_at = blocks.medians.size() + 1 + blocks.medians.size() / 16;
   }
 }
 

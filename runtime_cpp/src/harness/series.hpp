@@ -19,8 +19,6 @@ struct SeriesGoal {
 
 struct Series {
   std::uint64_t iterations = 0;
-  std::uint64_t warmup_iterations = 0;
-  WarmupKind kind = WarmupKind::kNoSteadyState;
 };
 
 /// Runs inferences until the steady state has lasted long enough, or for twice the time that the

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "edgesmith/statistics.hpp"
+#include "shown.hpp"
 
 namespace edgesmith::harness {
 namespace {
@@ -15,6 +16,7 @@ using nlohmann::json;
 constexpr double kProcessSpread = 0.10;
 constexpr double kInterquartileShare = 0.20;
 constexpr double kStealShare = 0.01;
+constexpr double kOutlierShare = 0.01;
 
 struct Condition {
   std::string name;
@@ -104,17 +106,37 @@ Condition low_spread(const std::vector<std::int64_t>& pooled) {
 
 Condition steady_state(const json& processes) {
   for (const json& process : processes) {
-    if (process["warmup"]["kind"] != "no-steady-state") continue;
-    return {"steady_state", false, "a process never became steady: measure longer (--min-seconds)"};
+    const json& warmup = process["warmup"];
+    if (warmup["kind"] != "no-steady-state") continue;
+    if (!warmup.value("drifts", false)) {
+      return {"steady_state", false,
+              "a process never became steady: measure longer (--min-seconds)"};
+    }
+    return {"steady_state", false,
+            "the latency drifted by " + formatted("%+.1f", 100 * warmup["trend"].get<double>()) +
+                " % while a process was measured: wait until temperature and clock frequency "
+                "settle, and look for work that comes or goes"};
   }
   return {"steady_state", true, ""};
 }
 
-Condition enough_samples(std::size_t count) {
-  const std::uint64_t needed = samples_needed(0.99);
-  if (count >= needed) return {"enough_samples", true, ""};
+Condition few_outliers(const json& latency) {
+  if (latency.is_null()) return {"few_outliers", std::nullopt, "no latency was taken"};
+  const double share = latency["outliers"]["share"].get<double>();
+  if (share <= kOutlierShare) return {"few_outliers", true, ""};
+  return {"few_outliers", false,
+          formatted("%.1f", 100 * share) +
+              " % of the latencies lie more than ten standard deviations away: they count in all "
+              "figures; see what else runs on the device, or judge by p99"};
+}
+
+Condition enough_samples(const json& latency, std::size_t count) {
+  if (latency.is_null()) return {"enough_samples", std::nullopt, "no latency was taken"};
+  const json& p99 = latency["percentiles"]["99"];
+  if (!p99["value"].is_null()) return {"enough_samples", true, ""};
   return {"enough_samples", false,
-          "p99 needs " + std::to_string(needed) + " samples, there are " + std::to_string(count) +
+          "p99 needs " + std::to_string(p99["samples_needed"].get<std::uint64_t>()) +
+              " samples, there are " + std::to_string(count) +
               ": raise --min-iterations or --processes"};
 }
 
@@ -146,15 +168,17 @@ std::string verdict_name(const std::vector<Condition>& conditions, bool emulated
 
 Verdict judge(const Evidence& evidence) {
   const json& processes = evidence.run["processes"];
-  const std::vector<Condition> conditions{frequency_controlled(processes),
-                                          not_throttled(processes),
-                                          low_load(evidence),
-                                          low_steal(processes),
-                                          processes_agree(evidence.steady),
-                                          low_spread(evidence.pooled),
-                                          steady_state(processes),
-                                          enough_samples(evidence.pooled.size()),
-                                          provider_effective(evidence.run)};
+  const std::vector<Condition> conditions{
+      frequency_controlled(processes),
+      not_throttled(processes),
+      low_load(evidence),
+      low_steal(processes),
+      processes_agree(evidence.steady),
+      low_spread(evidence.pooled),
+      steady_state(processes),
+      few_outliers(evidence.run["latency"]),
+      enough_samples(evidence.run["latency"], evidence.pooled.size()),
+      provider_effective(evidence.run)};
   json list = json::array();
   for (const Condition& condition : conditions) {
     list.push_back({{"name", condition.name},
