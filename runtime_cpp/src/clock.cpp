@@ -13,27 +13,46 @@ std::int64_t read_ns(int id) {
   return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
 }
 
-/// The least of several rounds: interruptions only ever add.
-double reading_cost_ns(int id) {
-  constexpr int kRounds = 10;
-  constexpr int kReadings = 500;
-  double best = 1e12;
-  for (int round = 0; round < kRounds; ++round) {
-    const std::int64_t start = read_ns(id);
-    for (int i = 1; i < kReadings; ++i) read_ns(id);
-    best = std::min(best, static_cast<double>(read_ns(id) - start) / kReadings);
-  }
-  return best;
-}
+constexpr int kReadings = 500;
 
 }  // namespace
 
+Clock::Quality Clock::measure(int id) {
+  constexpr int kRounds = 10;
+  Quality quality{1e12, 0, 0};
+  std::array<std::int64_t, kReadings> readings{};
+  for (int round = 0; round < kRounds; ++round) {
+    for (std::int64_t& reading : readings) reading = read_ns(id);
+    // The least of the rounds: interruptions only ever add.
+    quality.cost_ns = std::min(
+        quality.cost_ns, static_cast<double>(readings.back() - readings[0]) / (kReadings - 1));
+    for (std::size_t i = 1; i < readings.size(); ++i) {
+      const std::int64_t step = readings[i] - readings[i - 1];
+      if (step < 0) ++quality.steps_back;
+      if (step > 0 && (quality.granularity_ns == 0 || step < quality.granularity_ns)) {
+        quality.granularity_ns = step;
+      }
+    }
+  }
+  return quality;
+}
+
 Clock Clock::cheapest() {
-  const double monotonic = reading_cost_ns(CLOCK_MONOTONIC);
-  const double raw = reading_cost_ns(CLOCK_MONOTONIC_RAW);
+  const Clock monotonic(CLOCK_MONOTONIC);
+  const Clock raw(CLOCK_MONOTONIC_RAW);
+  if (monotonic.steps_back() != raw.steps_back()) {
+    return monotonic.steps_back() < raw.steps_back() ? monotonic : raw;
+  }
   // RAW has to win clearly, so that runs on one machine do not alternate between the two.
-  return raw < 0.8 * monotonic ? Clock(CLOCK_MONOTONIC_RAW, raw)
-                               : Clock(CLOCK_MONOTONIC, monotonic);
+  return raw.cost_ns() < 0.8 * monotonic.cost_ns() ? raw : monotonic;
+}
+
+Clock Clock::sleepable() { return Clock(CLOCK_MONOTONIC); }
+
+std::optional<Clock> Clock::named(std::string_view name) {
+  if (name == "CLOCK_MONOTONIC") return Clock(CLOCK_MONOTONIC);
+  if (name == "CLOCK_MONOTONIC_RAW") return Clock(CLOCK_MONOTONIC_RAW);
+  return std::nullopt;
 }
 
 std::int64_t Clock::now_ns() const { return read_ns(id_); }

@@ -107,6 +107,11 @@ Result<Ort::SessionOptions> make_options(const SessionSettings& settings) {
   options.SetInterOpNumThreads(1);
   options.SetExecutionMode(ORT_SEQUENTIAL);
   options.SetGraphOptimizationLevel(to_runtime(settings.optimization_level));
+  if (settings.arena) {
+    options.EnableCpuMemArena();
+  } else {
+    options.DisableCpuMemArena();
+  }
   for (const auto& [key, value] : settings.config) {
     options.AddConfigEntry(key.c_str(), value.c_str());
   }
@@ -168,12 +173,26 @@ Status check_binding(const TensorInfo* info, const std::string& name, DataType t
 
 }  // namespace
 
-struct Session::State {
+namespace {
+
+/// What the streams of a model share.
+struct Loaded {
   Ort::Env env{nullptr};
   Ort::Session session{nullptr};
-  Ort::IoBinding binding{nullptr};
-  Ort::RunOptions run_options{nullptr};
-  Ort::MemoryInfo memory{nullptr};
+};
+
+}  // namespace
+
+struct Session::State {
+  explicit State(std::shared_ptr<Loaded> shared)
+      : loaded(std::move(shared)),
+        binding(loaded->session),
+        memory(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)) {}
+
+  std::shared_ptr<Loaded> loaded;
+  Ort::IoBinding binding;
+  Ort::RunOptions run_options;
+  Ort::MemoryInfo memory;
   std::vector<TensorInfo> inputs;
   std::vector<TensorInfo> outputs;
 };
@@ -196,27 +215,35 @@ Result<RuntimeInfo> runtime_info() {
 Result<Session> Session::open(const std::string& model_path, const SessionSettings& settings) {
   if (Status status = initialize_api(); !status) return status.error();
   return guarded(ErrorCode::kModelOrData, "cannot load " + model_path, [&]() -> Result<Session> {
-    auto state = std::make_unique<State>();
-    state->env = Ort::Env(ORT_LOGGING_LEVEL_ERROR, "edgesmith");
+    auto loaded = std::make_shared<Loaded>();
+    loaded->env = Ort::Env(ORT_LOGGING_LEVEL_ERROR, "edgesmith");
     Result<Ort::SessionOptions> options = make_options(settings);
     if (!options) return options.error();
-    state->session = Ort::Session(state->env, model_path.c_str(), *options);
-    state->binding = Ort::IoBinding(state->session);
-    state->run_options = Ort::RunOptions();
-    state->memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
+    loaded->session = Ort::Session(loaded->env, model_path.c_str(), *options);
+    const Ort::Session& session = loaded->session;
+    auto state = std::make_unique<State>(std::move(loaded));
     Ort::AllocatorWithDefaultOptions allocator;
-    for (std::size_t i = 0; i < state->session.GetInputCount(); ++i) {
-      Result<TensorInfo> info = describe(state->session.GetInputNameAllocated(i, allocator).get(),
-                                         state->session.GetInputTypeInfo(i));
+    for (std::size_t i = 0; i < session.GetInputCount(); ++i) {
+      Result<TensorInfo> info =
+          describe(session.GetInputNameAllocated(i, allocator).get(), session.GetInputTypeInfo(i));
       if (!info) return info.error();
       state->inputs.push_back(std::move(*info));
     }
-    for (std::size_t i = 0; i < state->session.GetOutputCount(); ++i) {
-      Result<TensorInfo> info = describe(state->session.GetOutputNameAllocated(i, allocator).get(),
-                                         state->session.GetOutputTypeInfo(i));
+    for (std::size_t i = 0; i < session.GetOutputCount(); ++i) {
+      Result<TensorInfo> info = describe(session.GetOutputNameAllocated(i, allocator).get(),
+                                         session.GetOutputTypeInfo(i));
       if (!info) return info.error();
       state->outputs.push_back(std::move(*info));
     }
+    return Session(std::move(state));
+  });
+}
+
+Result<Session> Session::stream() const {
+  return guarded(ErrorCode::kModelOrData, "cannot make a stream", [&]() -> Result<Session> {
+    auto state = std::make_unique<State>(state_->loaded);
+    state->inputs = state_->inputs;
+    state->outputs = state_->outputs;
     return Session(std::move(state));
   });
 }
@@ -266,7 +293,7 @@ Status Session::bind_output_to_runtime(const std::string& name) {
 Status Session::run() {
   // No guarded() here: building its message would allocate inside what callers time.
   try {
-    state_->session.Run(state_->run_options, state_->binding);
+    state_->loaded->session.Run(state_->run_options, state_->binding);
     return Done{};
   } catch (const std::exception& failure) {
     return model_error(std::string("inference failed: ") + failure.what());
@@ -291,7 +318,7 @@ Result<OutputView> Session::output(const std::string& name) const {
 Result<std::string> Session::end_profiling() {
   return guarded(ErrorCode::kHarness, "profile", [&]() -> Result<std::string> {
     Ort::AllocatorWithDefaultOptions allocator;
-    return std::string(state_->session.EndProfilingAllocated(allocator).get());
+    return std::string(state_->loaded->session.EndProfilingAllocated(allocator).get());
   });
 }
 

@@ -12,8 +12,9 @@ from edgesmith.bundle.content import sequence_of
 from edgesmith.devices.fake import Answer, FakeTransport
 from edgesmith.events import EventStream
 from edgesmith.hashing import sha256_bytes, sha256_file
+from edgesmith.project.bench_settings import BenchSettings
 from edgesmith.project.project import Device
-from edgesmith.project.settings import BenchSettings, GateSettings
+from edgesmith.project.settings import GateSettings
 
 CONTENT = {
     "bin/harness": ("app", "0755", b"#!harness\n"),

@@ -113,7 +113,8 @@ def _field(
 def wrong_values(key: str, kinds: list[dict[str, Any]]) -> Iterator[Wrong]:
     """One wrong value for each rule that the schema has for a field."""
     types = {kind.get("type", "const") for kind in kinds}
-    yield Wrong(key=key, value=True)
+    if "boolean" not in types:
+        yield Wrong(key=key, value=True)
     if not types & {"array"}:
         yield Wrong(key=key, value=[[1]])
     if not types & {"object"}:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "edgesmith bench",
     "EDGESMITH_BENCH__MIN_SECONDS=1 edgesmith bench --device desk",
+    "edgesmith bench --profile",
 )
 
 
@@ -29,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         metavar="SECONDS",
         help="end the harness after so long (default: far more than the settings ask for)",
+    )
+    add(
+        "--profile",
+        action="store_true",
+        help="also time the operators of each variant, in a session of its own",
     )
     add(
         "--require-valid",
@@ -48,15 +54,18 @@ def run_devices(arguments: argparse.Namespace, session: Session) -> Outcome:
     """Measures `arguments.device`; the other arguments of this verb may be absent."""
     timeout_s = getattr(arguments, "timeout", None)
     require_valid = getattr(arguments, "require_valid", False)
+    profile = getattr(arguments, "profile", False)
 
     def measure(name: str) -> DeviceResult:
-        measured = bench_device(session, name, timeout_s=timeout_s)
+        measured = bench_device(session, name, timeout_s=timeout_s, profile=profile)
         return _shown(session, measured, require_valid=require_valid)
 
     return run_on_devices(session.project().device_names(arguments.device), measure, session)
 
 
-def bench_device(session: Session, device_name: str, *, timeout_s: float | None = None) -> Measured:
+def bench_device(
+    session: Session, device_name: str, *, timeout_s: float | None = None, profile: bool = False
+) -> Measured:
     """Measures one device and writes its report; raises as `devices.bench.bench` does.
 
     A harness that failed does not raise: the report says it, and `Measured.failure()` too.
@@ -74,6 +83,7 @@ def bench_device(session: Session, device_name: str, *, timeout_s: float | None 
         accuracy_budget=target.quantize.accuracy_budget,
         id_salt=f"edgesmith {project.settings.model.name}",
         timeout_s=timeout_s,
+        profile=profile,
     )
     return bench(request, events=session.events)
 

@@ -45,8 +45,8 @@ from edgesmith.report.outcome import measurement_failure
 from edgesmith.report.schema import Report, parse_report, write_report
 
 if TYPE_CHECKING:
+    from edgesmith.project.bench_settings import BenchSettings
     from edgesmith.project.project import Device
-    from edgesmith.project.settings import BenchSettings
 
 SAMPLES_SUFFIX = ".samples.safetensors"
 _REPORT = "report.json"
@@ -71,6 +71,7 @@ class BenchRequest:
     accuracy_budget: float
     id_salt: str
     timeout_s: float | None = None
+    profile: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +171,7 @@ def _measure(
         settings=settings,
         id_salt=request.id_salt,
         emulated=not transport.capabilities.real_time,
+        profile=request.profile,
     )
     dead = partial(
         report_of_death,

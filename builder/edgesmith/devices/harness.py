@@ -11,7 +11,7 @@ from typing import Any
 
 from edgesmith.devices.release import Release
 from edgesmith.events import EventStream, Progress
-from edgesmith.project.settings import BenchSettings
+from edgesmith.project.bench_settings import BenchSettings, ScenarioSettings
 from edgesmith.report.plain import clean
 
 HARNESS = "bin/harness"
@@ -31,6 +31,7 @@ class HarnessRequest:
     settings: BenchSettings
     id_salt: str
     emulated: bool = False
+    profile: bool = False
 
     def argv(self) -> list[str]:
         """The command line; every value is an argument of its own."""
@@ -42,12 +43,23 @@ class HarnessRequest:
         for shape in complete_shapes(settings):
             if shape:
                 argv += ["--shape", ",".join(f"{k}={v}" for k, v in shape.items())]
+        for scenario in settings.scenarios:
+            argv += ["--scenario", scenario.name]
+        argv += ["--cpus", settings.cpus] if settings.cpus else []
+        if settings.spinning is not None:
+            argv += ["--spinning", _switch(settings.spinning)]
+        argv += [] if settings.arena else ["--arena", "off"]
+        argv += ["--profile"] if self.profile else []
         argv += ["--min-seconds", f"{settings.min_seconds:g}"]
         argv += ["--min-iterations", str(settings.min_iterations)]
         argv += ["--processes", str(settings.processes)]
         argv += ["--id-salt", self.id_salt]
         argv += ["--emulated"] if self.emulated else []
         return [*argv, "--json", self.report, "--samples-out", self.samples]
+
+
+def _switch(value: bool) -> str:
+    return "on" if value else "off"
 
 
 def complete_shapes(settings: BenchSettings) -> tuple[dict[str, int], ...]:
@@ -58,19 +70,30 @@ def complete_shapes(settings: BenchSettings) -> tuple[dict[str, int], ...]:
 
 
 def run_count(settings: BenchSettings) -> int:
-    """Every combination of shape, threads and variant is a run."""
+    """Every combination of scenario, shape, threads and variant is a run."""
+    return len(settings.scenarios) * _runs_of_scenario(settings)
+
+
+def _runs_of_scenario(settings: BenchSettings) -> int:
     return len(complete_shapes(settings)) * len(settings.threads) * len(settings.variants)
+
+
+def process_count(settings: BenchSettings) -> int:
+    """How many processes measure: a soak has one, other runs as many as the settings say."""
+    each = sum(1 if s.kind == "soak" else settings.processes for s in settings.scenarios)
+    return _runs_of_scenario(settings) * each
 
 
 def expected_limit_s(settings: BenchSettings) -> float:
     """Generous: a harness that takes longer hangs, it does not measure."""
     one = max(_PER_PROCESS_S, 10 * settings.min_seconds, _PER_ITERATION_S * settings.min_iterations)
-    return _FIXED_S + run_count(settings) * settings.processes * one
+    soaking = sum(2 * s.seconds for s in settings.scenarios if s.seconds is not None)
+    return _FIXED_S + process_count(settings) * one + _runs_of_scenario(settings) * soaking
 
 
 def progress_to(events: EventStream, settings: BenchSettings) -> Callable[[str], None]:
     """Counts the lines by which the harness tells that it starts a measuring process."""
-    total = run_count(settings) * settings.processes
+    total = process_count(settings)
     started = itertools.count()
 
     def on_line(line: str) -> None:
@@ -124,9 +147,9 @@ def report_of_death(
     """A valid report in which every requested run failed, with the harness's end as the error."""
     error = death.record(exit_code)
     runs = [
-        _failed_run(variant, threads, shape, settings, release, error)
-        for shape, threads, variant in product(
-            complete_shapes(settings), settings.threads, settings.variants
+        _failed_run(variant, threads, shape, scenario, settings, release, error)
+        for scenario, shape, threads, variant in product(
+            settings.scenarios, complete_shapes(settings), settings.threads, settings.variants
         )
     ]
     return {
@@ -144,6 +167,7 @@ def _failed_run(
     variant: str,
     threads: int,
     shape: Mapping[str, int],
+    scenario: ScenarioSettings,
     settings: BenchSettings,
     release: Release,
     error: Mapping[str, Any],
@@ -153,17 +177,17 @@ def _failed_run(
     parts = [variant, provider, f"threads={threads}"]
     parts += [f"{name}={size}" for name, size in sorted(shape.items())]
     return {
-        "key": "/".join([*parts, "single-stream"]),
+        "key": "/".join([*parts, scenario.name]),
         "requested": {
             "variant": variant,
             "provider": provider,
             "threads": threads,
             "shapes": dict(shape),
-            "scenario": "single-stream",
+            "scenario": scenario.name,
             "require_provider": False,
             "min_seconds": settings.min_seconds,
             "min_iterations": settings.min_iterations,
-            "processes": settings.processes,
+            "processes": 1 if scenario.kind == "soak" else settings.processes,
         },
         "effective": None,
         "processes": [],

@@ -22,6 +22,7 @@ _TAG = r"^[a-z0-9][a-z0-9_.-]*$"
 _SHA256 = r"^[0-9a-f]{64}$"
 _INSIDE = r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$"
 _GLIBC = r"^2\.\d{1,2}$"
+CPU_LIST = r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$"
 # What a pattern asks for, for messages.
 PATTERN_WORDS = {
     _NAME: "a name of lower-case letters, digits, '-' and '_' that begins with a letter",
@@ -34,6 +35,7 @@ PATTERN_WORDS = {
     _SHA256: "a SHA-256: 64 digits of 0 to 9 and a to f",
     _INSIDE: "a path inside the wheel, such as onnxruntime/capi/libonnxruntime.so.1.23.0",
     _GLIBC: "a version such as 2.31",
+    CPU_LIST: "a list of CPUs such as 0-3 or 0,2",
 }
 
 

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from edgesmith.platforms import load_platforms
 from edgesmith.project import settings as model
+from edgesmith.project.bench_settings import BenchSettings
 from edgesmith.project.layers import Location
 from edgesmith.project.placeholders import placeholder_findings
 from edgesmith.project.wording import expectation, shown, suggestion
@@ -63,8 +64,9 @@ def _location(details: ErrorDetails) -> Location:
     if location and location[-1] == "[key]":
         return location[:-1]
     if len(location) > 1 and isinstance(location[-2], int) and isinstance(location[-1], str):
-        tags = ("constrained-", "function-", "int", "str")
-        return location[:-1] if location[-1].startswith(tags) else location
+        tag = location[-1]
+        is_member = tag in ("int", "str") or tag.startswith(("constrained-", "function-"))
+        return location[:-1] if is_member else location
     return location
 
 
@@ -97,8 +99,10 @@ def _descend(annotation: Any, part: int | str) -> Any:
             if part in (name, field.alias):
                 return field.annotation
         return None
-    arguments = typing.get_args(annotation)
-    return arguments[-1] if typing.get_origin(annotation) is dict else None
+    arguments, origin = typing.get_args(annotation), typing.get_origin(annotation)
+    if origin is tuple and isinstance(part, int):
+        return arguments[0]
+    return arguments[-1] if origin is dict else None
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -251,7 +255,7 @@ def _at_device(name: str, key: str, finding: str) -> Mistake:
 
 _OVERRIDES: dict[str, type[BaseModel]] = {
     "quantize": model.QuantizeSettings,
-    "bench": model.BenchSettings,
+    "bench": BenchSettings,
     "gates": model.GateSettings,
 }
 

@@ -10,9 +10,9 @@ from typing import Any
 from edgesmith.errors import UsageError
 from edgesmith.files import home_folder
 from edgesmith.platforms import Platform
+from edgesmith.project.bench_settings import BenchSettings
 from edgesmith.project.own_platforms import platform_of
 from edgesmith.project.settings import (
-    BenchSettings,
     DeviceSettings,
     GateSettings,
     ProjectSettings,

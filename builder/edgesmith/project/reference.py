@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from edgesmith.project import platform_settings, settings
+from edgesmith.project import bench_settings, platform_settings, settings
 
 SCHEMA_FILE = "builder/edgesmith/project/project.schema.json"
 PAGE_FILE = "docs/project-file.md"
@@ -29,7 +29,8 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("data", settings.DataSettings),
     ("worker", settings.WorkerSettings),
     ("quantize", settings.QuantizeSettings),
-    ("bench", settings.BenchSettings),
+    ("bench", bench_settings.BenchSettings),
+    ("bench.scenarios", bench_settings.ScenarioSettings),
     ("gates", settings.GateSettings),
     ("targets.NAME", settings.TargetSettings),
     ("platforms.NAME", platform_settings.PlatformSettings),
@@ -94,8 +95,13 @@ def _default(field: FieldInfo) -> str:
     if value is None or value in ((), {}):
         return ""
     if isinstance(value, tuple):
-        value = list(value)
+        value = [_plain(one) for one in value]
     return f"`{json.dumps(value)}`"
+
+
+def _plain(value: Any) -> Any:
+    """A default as the project file would write it."""
+    return value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else value
 
 
 def _type_text(annotation: Any) -> str:
@@ -111,6 +117,8 @@ def _type_text(annotation: Any) -> str:
         return f"list of {_type_text(arguments[0])}"
     if origin is dict:
         return f"table of {_type_text(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "table"
     names = {str: "string", int: "integer", float: "number", bool: "boolean", object: "any"}
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from edgesmith.host_keys import parse_host_key
+from edgesmith.project.bench_settings import BenchSettings
 from edgesmith.project.fields import (
     Address,
     Dimension,
@@ -185,34 +186,6 @@ class QuantizeSettings(Section):
         description="Node names or operator types kept in float; `*` matches any text.",
         strict=False,
     )
-
-
-class BenchSettings(Section):
-    """What the harness measures; every combination of shape, threads and variant is a run."""
-
-    shapes: Annotated[tuple[dict[str, Positive], ...], Field(min_length=1)] = Field(
-        ({},), description="Values of dynamic dimensions; those not named are 1.", strict=False
-    )
-    threads: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)] = (
-        Field((1,), description="Intra-op threads.", strict=False)
-    )
-    variants: Annotated[tuple[Literal["fp32", "int8"], ...], Field(min_length=1)] = Field(
-        ("fp32", "int8"), description="The first is the baseline of comparisons.", strict=False
-    )
-    min_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
-        5.0, description="Least time of steady measuring in each process."
-    )
-    min_iterations: Positive = Field(200, description="Least timed inferences in each process.")
-    processes: Annotated[int, Field(ge=1, le=100)] = Field(
-        3, description="Fresh processes for each run."
-    )
-
-    @field_validator("shapes", "threads", "variants")
-    @classmethod
-    def _each_once(cls, value: tuple[object, ...]) -> tuple[object, ...]:
-        if any(one in value[:index] for index, one in enumerate(value)):
-            raise ValueError("each entry once")
-        return value
 
 
 class GateSettings(Section):

@@ -17,6 +17,7 @@ from edgesmith.report.numbers import (
     time_unit,
 )
 from edgesmith.report.plain import Colour, Style, display_width, pad, wrap
+from edgesmith.report.scenario_rows import scenario_rows
 from edgesmith.report.views import Measure, Metric, RunView
 
 _GAP = "   "
@@ -78,6 +79,8 @@ def table_rows(runs: Sequence[RunView]) -> list[Row]:
     """What is told of each run; rows that no run can fill are left out."""
     rows = [_time_row(f"latency p{p}", [r.percentiles.get(p) for r in runs]) for p in _PERCENTILES]
     rows.append(_row("throughput", runs, _throughput))
+    for title, texts in scenario_rows(runs):
+        rows.append(Row(title=title, cells=tuple(Cell(value=text) for text in texts)))
     rows += [_metric_row(name, output, runs) for name, output in _metric_names(runs)]
     rows.append(_row("agreement with reference", runs, _agreement))
     rows.append(_row("model size", runs, lambda r: _bytes(r.size_bytes)))

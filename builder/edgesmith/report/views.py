@@ -59,6 +59,7 @@ class RunView:
 
     `load_ns` and `first_inference_ns` are medians over the processes, `peak_rss_bytes` the
     largest of them; an emulated run has none of them, and no conditions: they are the emulator's.
+    `found` is what the run's scenario found beside latencies; empty for a single stream.
     """
 
     key: str
@@ -66,6 +67,7 @@ class RunView:
     provider: str
     threads: int
     shapes: Mapping[str, int]
+    scenario: str
     verdict: str
     error: str
     percentiles: Mapping[str, Measure]
@@ -79,11 +81,12 @@ class RunView:
     peak_rss_bytes: int | None
     size_bytes: int | None
     conditions: tuple[Condition, ...]
+    found: Mapping[str, Any]
 
     @property
-    def configuration(self) -> tuple[str, int, tuple[tuple[str, int], ...]]:
+    def configuration(self) -> tuple[str, int, tuple[tuple[str, int], ...], str]:
         """What runs have in common that may be put side by side."""
-        return self.provider, self.threads, tuple(sorted(self.shapes.items()))
+        return self.provider, self.threads, tuple(sorted(self.shapes.items())), self.scenario
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +137,20 @@ def describe_configuration(run: RunView) -> str:
         else (f"{run.threads} thread{'' if run.threads == 1 else 's'}")
     )
     shapes = [f"{name} {size}" for name, size in sorted(run.shapes.items())]
-    return ", ".join([run.provider, threads, *shapes])
+    return ", ".join([run.provider, threads, *shapes, *_scenario_words(run.scenario)])
+
+
+def _scenario_words(scenario: str) -> list[str]:
+    """Such as "30 frames/s"; nothing for a single stream, which is the usual case."""
+    kind, _, number = scenario.partition(":")
+    match kind:
+        case "offline":
+            return [f"{number} stream{'' if number == '1' else 's'} at once"]
+        case "fixed-rate":
+            return [f"{number} frames/s"]
+        case "soak":
+            return [f"soak of {number} s"]
+    return []
 
 
 def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None]) -> RunView:
@@ -148,6 +164,7 @@ def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None]) -> RunView:
         provider=(run["effective"] or asked)["provider"],
         threads=asked["threads"],
         shapes=asked["shapes"],
+        scenario=asked["scenario"],
         verdict=run["verdict"],
         error=(run["error"] or {}).get("message", ""),
         percentiles={k: _measure(v) for k, v in latency.get("percentiles", {}).items()},
@@ -164,6 +181,7 @@ def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None]) -> RunView:
             Condition(name=c["name"], passed=c["passed"], advice=c["advice"])
             for c in (run["conditions"] if own else ())
         ),
+        found=(run.get("scenario") or {}) if own else {},
     )
 
 

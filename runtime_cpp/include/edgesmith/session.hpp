@@ -32,6 +32,7 @@ struct SessionSettings {
   std::vector<std::string> providers{"cpu"};  ///< In order of preference; cpu takes the rest.
   OptimizationLevel optimization_level = OptimizationLevel::kAll;
   std::map<std::string, std::string> config;  ///< Session configuration entries.
+  bool arena = true;                          ///< Keep freed memory for the next inference.
   std::string profile_prefix;                 ///< Not empty: profile, to files of this prefix.
 };
 
@@ -52,7 +53,8 @@ struct OutputView {
   std::size_t bytes = 0;
 };
 
-/// One loaded model with its bound inputs and outputs. Not for use by two threads at once.
+/// One loaded model with its bound inputs and outputs. Not for use by two threads at once: each
+/// thread takes a stream() of its own.
 class Session {
  public:
   /// Loads a model file.
@@ -65,6 +67,11 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();
+
+  /// A second stream of inferences over the same loaded model, with bindings of its own. It may run
+  /// in another thread at the same time as this one, shares weights and intra-op threads with it,
+  /// and may outlive it. \return kModelOrData with the runtime's own message if it fails.
+  Result<Session> stream() const;
 
   const std::vector<TensorInfo>& inputs() const;
   const std::vector<TensorInfo>& outputs() const;

@@ -16,31 +16,47 @@ namespace {
 
 using nlohmann::json;
 
-/// Every combination of variants, threads and shapes.
-std::vector<Run> plan_runs(const Workload& workload, const Options& options) {
+/// What all runs of a candidate have in common.
+RunSpec base_spec(const Workload& workload, const Candidate& candidate, const Options& options) {
+  RunSpec spec;
+  spec.variant = candidate.variant.name;
+  spec.model_path = candidate.model_path;
+  spec.samples_path = workload.samples_path;
+  spec.provider = options.provider.empty() ? candidate.variant.provider : options.provider;
+  spec.require_provider = options.require_provider;
+  spec.cpus = options.cpus;
+  spec.spinning = options.spinning;
+  spec.arena = options.arena;
+  spec.optimization_level = candidate.variant.optimization_level;
+  spec.config = candidate.variant.config;
+  spec.min_seconds = options.min_seconds;
+  spec.min_iterations = options.min_iterations;
+  spec.profile = options.profile;
+  spec.outputs_path = options.outputs_path;
+  return spec;
+}
+
+/// Every combination of scenarios, shapes, variants and threads.
+std::vector<Run> plan_runs(const Workload& workload, const Options& options,
+                           const std::string& clock) {
+  std::vector<Scenario> scenarios = options.scenarios;
+  if (scenarios.empty()) scenarios.emplace_back();
   std::vector<Shape> shapes = options.shapes;
   if (shapes.empty()) shapes.emplace_back();
   std::vector<Run> runs;
-  for (const Shape& shape : shapes) {
-    for (const Candidate& candidate : workload.candidates) {
-      std::vector<int> threads = options.threads;
-      if (threads.empty()) threads.push_back(candidate.variant.threads);
-      for (const int count : threads) {
-        RunSpec spec;
-        spec.variant = candidate.variant.name;
-        spec.model_path = candidate.model_path;
-        spec.samples_path = workload.samples_path;
-        spec.provider = options.provider.empty() ? candidate.variant.provider : options.provider;
-        spec.require_provider = options.require_provider;
-        spec.threads = count;
-        spec.shapes = shape;
-        spec.optimization_level = candidate.variant.optimization_level;
-        spec.config = candidate.variant.config;
-        spec.min_seconds = options.min_seconds;
-        spec.min_iterations = options.min_iterations;
-        spec.profile = options.profile;
-        spec.outputs_path = options.outputs_path;
-        runs.push_back({std::move(spec), &candidate, {}});
+  for (const Scenario& scenario : scenarios) {
+    for (const Shape& shape : shapes) {
+      for (const Candidate& candidate : workload.candidates) {
+        std::vector<int> threads = options.threads;
+        if (threads.empty()) threads.push_back(candidate.variant.threads);
+        for (const int count : threads) {
+          RunSpec spec = base_spec(workload, candidate, options);
+          spec.scenario = scenario;
+          spec.shapes = shape;
+          spec.threads = count;
+          spec.clock = clock;
+          runs.push_back({std::move(spec), &candidate, {}});
+        }
       }
     }
   }
@@ -53,11 +69,12 @@ bool measure_all(const ChildRunner& runner, int processes, std::vector<Run>& run
   for (int process = 0; process < processes; ++process) {
     for (std::size_t position = 0; position < runs.size(); ++position) {
       Run& run = runs[process % 2 == 0 ? position : runs.size() - 1 - position];
+      if (process >= processes_of(run.spec, processes)) continue;
       RunSpec spec = run.spec;
       spec.accuracy = process == 0;
       spec.profile = spec.profile && spec.accuracy;
-      say("harness: process " + std::to_string(process + 1) + " of " + std::to_string(processes) +
-          ": " + run_key(spec));
+      say("harness: process " + std::to_string(process + 1) + " of " +
+          std::to_string(processes_of(spec, processes)) + ": " + run_key(spec));
       run.processes.push_back(runner.run(spec));
       const ChildOutcome& outcome = run.processes.back();
       if (!outcome.error.is_null()) {
@@ -71,14 +88,15 @@ bool measure_all(const ChildRunner& runner, int processes, std::vector<Run>& run
 
 Status write_latencies(const std::string& path, const std::vector<Run>& runs) {
   std::vector<TensorToWrite> tensors;
+  const auto add = [&](std::string name, const std::vector<std::int64_t>& values) {
+    if (values.empty()) return;
+    const auto count = static_cast<std::int64_t>(values.size());
+    tensors.push_back({std::move(name), DataType::kInt64, {count}, values.data()});
+  };
   for (std::size_t r = 0; r < runs.size(); ++r) {
     for (std::size_t p = 0; p < runs[r].processes.size(); ++p) {
-      const std::vector<std::int64_t>& latencies = runs[r].processes[p].latencies;
-      if (latencies.empty()) continue;
-      tensors.push_back({samples_tensor(r, p),
-                         DataType::kInt64,
-                         {static_cast<std::int64_t>(latencies.size())},
-                         latencies.data()});
+      add(samples_tensor(r, p), runs[r].processes[p].latencies);
+      add(service_tensor(r, p), runs[r].processes[p].services);
     }
   }
   return write_safetensors(path, tensors,
@@ -147,11 +165,11 @@ class Bench {
     workload_ = std::move(*workload);
     report_["context"]["bundle"] = bundle_json(*bundle, workload_.candidates);
     report_["context"]["metrics"] = workload_.metrics;
-    runs_ = plan_runs(workload_, options_);
+    runs_ = plan_runs(workload_, options_, report_["context"]["clock"]["name"]);
     if (runs_.size() > 1 && !options_.outputs_path.empty()) {
       return Error{ErrorCode::kUsage,
                    "--outputs needs a single run: name one --variant, one of "
-                   "--threads and one --shape"};
+                   "--threads, one --shape and one --scenario"};
     }
     return Done{};
   }

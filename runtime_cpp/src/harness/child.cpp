@@ -185,6 +185,12 @@ ChildOutcome ChildRunner::run(const RunSpec& spec) const {
     outcome.error = ended_by(status);
   } else {
     outcome.latencies = read_latencies(plumbing->latencies.get());
+    if (spec.scenario.kind == ScenarioKind::kFixedRate) {
+      // Latencies, then as many service times.
+      const auto half = static_cast<std::ptrdiff_t>(outcome.latencies.size() / 2);
+      outcome.services.assign(outcome.latencies.begin() + half, outcome.latencies.end());
+      outcome.latencies.resize(static_cast<std::size_t>(half));
+    }
     outcome.during = observer.result(outcome.document["process"]["environment"]);
   }
   return outcome;

@@ -18,7 +18,8 @@ namespace edgesmith::harness {
 struct ChildOutcome {
   nlohmann::json document;              ///< As measure() writes it; null if there is none.
   nlohmann::json during;                ///< The report's environment.during; null if none was seen.
-  std::vector<std::int64_t> latencies;  ///< All timed inferences in order, ns.
+  std::vector<std::int64_t> latencies;  ///< Timed inferences in order, ns; those that were kept.
+  std::vector<std::int64_t> services;   ///< Of frames on a schedule: the work without the waiting.
   nlohmann::json error;                 ///< A report error, or null.
   bool interrupted = false;             ///< A signal asked this program to end.
 };

@@ -66,7 +66,8 @@ json compare_pair(const RunSummary& baseline, const RunSummary& candidate,
 }
 
 bool same_conditions(const RunSpec& a, const RunSpec& b) {
-  return a.provider == b.provider && a.threads == b.threads && a.shapes == b.shapes;
+  return a.provider == b.provider && a.threads == b.threads && a.shapes == b.shapes &&
+         a.scenario == b.scenario;
 }
 
 }  // namespace

@@ -2,10 +2,13 @@
 
 #include <charconv>
 
+#include "affinity.hpp"
 #include "edgesmith/clock.hpp"
 #include "edgesmith/environment.hpp"
 #include "evaluate.hpp"
 #include "file.hpp"
+#include "fixed_rate.hpp"
+#include "offline.hpp"
 #include "placement.hpp"
 #include "report_json.hpp"
 #include "series.hpp"
@@ -41,20 +44,74 @@ json evaluation_json(const Evaluation& evaluation) {
           {"groups", evaluation.groups}};
 }
 
+Clock clock_of(const RunSpec& spec) {
+  const std::optional<Clock> named = Clock::named(spec.clock);
+  return named ? *named : Clock::cheapest();
+}
+
+json effective_json(const RunSpec& spec, const EffectiveSettings& settings, const ModelIo& io) {
+  json result = {{"provider", settings.provider},
+                 {"threads", spec.threads},
+                 {"cpus", nullptr},
+                 {"spinning", nullptr},
+                 {"arena", settings.settings.arena},
+                 {"placement", nullptr},
+                 {"batch", io.batch()},
+                 {"outputs", io.preallocated() ? "preallocated" : "allocated-per-run"},
+                 {"reasons", {{"placement", "found in the first process only"}}}};
+  const Result<std::vector<unsigned>> cpus = allowed_cpus();
+  if (cpus) {
+    result["cpus"] = *cpus;
+  } else {
+    result["reasons"]["cpus"] = cpus.error().message;
+  }
+  if (spec.threads == 1) {
+    result["reasons"]["spinning"] = "one thread waits for no other";
+  } else if (settings.spinning) {
+    result["spinning"] = *settings.spinning;
+  } else {
+    result["reasons"]["spinning"] = "left to the runtime";
+  }
+  return result;
+}
+
+/// How many inferences were timed and kept, and with which clock.
+json timing_json(const json& scenario, const LatencyLog& log, const Clock& clock) {
+  const bool logged = log.timed() > 0;
+  const bool on_schedule = scenario.contains("frames");
+  std::uint64_t timed = log.timed();
+  if (!logged) timed = scenario.at(on_schedule ? "frames" : "inferences").get<std::uint64_t>();
+  const std::uint64_t bound = on_schedule ? kMostFrames : kMostOfflineInferences;
+  return {{"timed", timed},
+          {"kept", logged ? log.kept() : timed},
+          {"stride", log.stride()},
+          {"bound", logged ? log.bound() : bound},
+          {"clock",
+           {{"name", clock.name()},
+            {"resolution_ns", clock.resolution_ns()},
+            {"granularity_ns", clock.granularity_ns()},
+            {"cost_ns", clock.cost_ns()},
+            {"steps_back", clock.steps_back()}}}};
+}
+
 /// The steps of one measurement; each fills its part of the document.
 class Measurement {
  public:
   Measurement(const RunSpec& spec, const MeasureChannel& channel)
-      : spec_(spec), channel_(channel), clock_(Clock::cheapest()) {}
+      : spec_(spec), channel_(channel), clock_(clock_of(spec)) {}
 
   Status run() {
     stage_ = "samples";
     Result<SampleSource> source = SampleSource::open(spec_.samples_path);
     if (!source) return source.error();
     stage_ = "load";
+    // Before the session: its threads inherit it.
+    if (!spec_.cpus.empty()) {
+      if (Status status = confine_to(spec_.cpus); !status) return status;
+    }
     Result<EffectiveSettings> effective =
         session_settings({spec_.provider, spec_.require_provider, spec_.threads,
-                          spec_.optimization_level, spec_.config});
+                          spec_.optimization_level, spec_.config, spec_.spinning, spec_.arena});
     if (!effective) return effective.error();
     const std::int64_t start = clock_.now_ns();
     Result<Session> session = Session::open(spec_.model_path, effective->settings);
@@ -64,14 +121,8 @@ class Measurement {
     Result<ModelIo> io = ModelIo::create(*session, *source, spec_.shapes);
     if (!io) return io.error();
     document_["process"]["load_ns"] = load_ns;
-    document_["effective"] = {
-        {"provider", effective->provider},
-        {"threads", spec_.threads},
-        {"placement", nullptr},
-        {"batch", io->batch()},
-        {"outputs", io->preallocated() ? "preallocated" : "allocated-per-run"},
-        {"reasons", {{"placement", "found in the first process only"}}}};
-    if (Status status = time(*session, *io, loaded); !status) return status;
+    document_["effective"] = effective_json(spec_, *effective, *io);
+    if (Status status = time(*session, *io, *source, loaded); !status) return status;
     if (!spec_.accuracy) return Done{};
     if (Status status = compare(*session, *io, *source); !status) return status;
     return place(effective->settings, *source);
@@ -81,7 +132,7 @@ class Measurement {
   const std::string& stage() const { return stage_; }
 
  private:
-  Status time(Session& session, ModelIo& io, const MemoryUse& loaded) {
+  Status time(Session& session, ModelIo& io, const SampleSource& source, const MemoryUse& loaded) {
     stage_ = "first_inference";
     if (Status status = io.load(0); !status) return status;
     const json before = snapshot_json(environment_.snapshot());
@@ -91,9 +142,8 @@ class Measurement {
     if (!first) return first;
     stage_ = "measure";
     if (Status status = mark("steady\n"); !status) return status;
-    const SeriesGoal goal{spec_.min_seconds, spec_.min_iterations, first_ns};
-    Result<Series> series = run_series(session, io, clock_, goal, channel_.latency_fd);
-    if (!series) return series.error();
+    Stream stream{session, io};
+    if (Status status = run_scenario(stream, source, first_ns); !status) return status;
     const MemoryUse used = environment_.memory();
     if (Status status = mark("done\n"); !status) return status;
     json& process = document_["process"];
@@ -101,6 +151,37 @@ class Measurement {
     process["memory"] = memory_json(loaded.resident_bytes, used.peak_resident_bytes);
     process["environment"] = {
         {"before", before}, {"during", nullptr}, {"after", snapshot_json(environment_.snapshot())}};
+    return Done{};
+  }
+
+  /// The timed part: what it finds goes to the document, its latencies to the channel.
+  Status run_scenario(Stream& stream, const SampleSource& source, std::int64_t first_ns) {
+    const SeriesGoal goal{spec_.min_seconds, spec_.min_iterations, first_ns};
+    LatencyLog log(channel_.latency_fd);
+    json& process = document_["process"];
+    Result<json> found = json{{"kind", "single-stream"}};
+    Clock clock = clock_;
+    switch (spec_.scenario.kind) {
+      case ScenarioKind::kSingleStream:
+        if (Status status = run_single_stream(stream, clock, goal, log); !status) return status;
+        break;
+      case ScenarioKind::kSoak:
+        found = run_soak(stream, clock, spec_.scenario.seconds, first_ns, log);
+        break;
+      case ScenarioKind::kOffline:
+        found = run_offline(stream, source, spec_.shapes, clock, {spec_.scenario.streams, goal},
+                            channel_.latency_fd);
+        break;
+      case ScenarioKind::kFixedRate:
+        clock = Clock::sleepable();
+        found = run_fixed_rate(stream,
+                               {spec_.scenario.rate_hz, spec_.min_seconds, spec_.min_iterations},
+                               channel_.latency_fd);
+        break;
+    }
+    if (!found) return found.error();
+    process["scenario"] = std::move(*found);
+    process["timing"] = timing_json(process["scenario"], log, clock);
     return Done{};
   }
 
@@ -121,7 +202,7 @@ class Measurement {
     Result<Profile> profile = profile_session(spec_, settings, source);
     if (profile) {
       document_["effective"]["placement"] = std::move(profile->placement);
-      document_["effective"]["reasons"] = json::object();
+      document_["effective"]["reasons"].erase("placement");
       document_["profile"] = std::move(profile->operators);
       return Done{};
     }

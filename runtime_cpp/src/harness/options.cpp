@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cmath>
-#include <cstdlib>
 #include <optional>
 
+#include "affinity.hpp"
+#include "numbers.hpp"
 #include "shown.hpp"
 
 namespace edgesmith::harness {
@@ -28,6 +27,10 @@ enum Option : int {
   kMinIterations,
   kProcesses,
   kShape,
+  kScenario,
+  kCpus,
+  kSpinning,
+  kArena,
   kProfile,
   kEmulated,
   kJson,
@@ -41,7 +44,7 @@ enum Option : int {
   kVersionOption
 };
 
-constexpr std::array<::option, 20> kLongOptions{{
+constexpr std::array<::option, 24> kLongOptions{{
     {"variant", required_argument, nullptr, kVariant},
     {"threads", required_argument, nullptr, kThreads},
     {"provider", required_argument, nullptr, kProvider},
@@ -50,6 +53,10 @@ constexpr std::array<::option, 20> kLongOptions{{
     {"min-iterations", required_argument, nullptr, kMinIterations},
     {"processes", required_argument, nullptr, kProcesses},
     {"shape", required_argument, nullptr, kShape},
+    {"scenario", required_argument, nullptr, kScenario},
+    {"cpus", required_argument, nullptr, kCpus},
+    {"spinning", required_argument, nullptr, kSpinning},
+    {"arena", required_argument, nullptr, kArena},
     {"profile", no_argument, nullptr, kProfile},
     {"emulated", no_argument, nullptr, kEmulated},
     {"json", required_argument, nullptr, kJson},
@@ -103,22 +110,6 @@ std::string unknown_option(Command command, const char* argument) {
   return "unknown option " + given + "; " + suggestion(name, fitting);
 }
 
-std::optional<double> real(const std::string& text) {
-  char* end = nullptr;
-  errno = 0;
-  const double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || errno != 0 || !std::isfinite(value)) return std::nullopt;
-  return value;
-}
-
-std::optional<std::int64_t> whole(const std::string& text) {
-  char* end = nullptr;
-  errno = 0;
-  const long long value = std::strtoll(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || errno != 0) return std::nullopt;
-  return value;
-}
-
 std::vector<std::string> split_commas(const std::string& text) {
   std::vector<std::string> parts;
   for (std::size_t start = 0; start <= text.size();) {
@@ -131,7 +122,7 @@ std::vector<std::string> split_commas(const std::string& text) {
 
 Status add_threads(const std::string& text, Options& options) {
   for (const std::string& part : split_commas(text)) {
-    const auto value = whole(part);
+    const auto value = whole_number(part);
     if (!value || *value < 0 || *value > 4096) {
       return usage("--threads takes numbers from 0 (the runtime decides) to 4096, not '" + text +
                    "'");
@@ -145,7 +136,8 @@ Status add_shape(const std::string& text, Options& options) {
   Shape shape;
   for (const std::string& part : split_commas(text)) {
     const std::size_t equals = part.rfind('=');
-    const auto size = equals == std::string::npos ? std::nullopt : whole(part.substr(equals + 1));
+    const auto size =
+        equals == std::string::npos ? std::nullopt : whole_number(part.substr(equals + 1));
     if (!size || *size < 1 || equals == 0 || !shape.emplace(part.substr(0, equals), *size).second) {
       return usage("--shape takes dimension=size,... with sizes from 1, not '" + text + "'");
     }
@@ -154,9 +146,36 @@ Status add_shape(const std::string& text, Options& options) {
   return Done{};
 }
 
+Status add_scenario(const std::string& text, Options& options) {
+  Result<Scenario> scenario = parse_scenario(text);
+  if (!scenario) return usage(scenario.error().message);
+  options.scenarios.push_back(*scenario);
+  return Done{};
+}
+
+Status set_cpus(const std::string& text, Options& options) {
+  Result<std::vector<unsigned>> cpus = parse_cpus(text);
+  if (!cpus) return usage("--cpus: " + cpus.error().message);
+  options.cpus = text;
+  return Done{};
+}
+
+Status set_switch(int code, const std::string& text, Options& options) {
+  if (text != "on" && text != "off") {
+    return usage(std::string(code == kArena ? "--arena" : "--spinning") +
+                 " takes on or off, not '" + text + "'");
+  }
+  if (code == kArena) {
+    options.arena = text == "on";
+  } else {
+    options.spinning = text == "on";
+  }
+  return Done{};
+}
+
 Status set_number(int code, const std::string& text, Options& options) {
-  const auto number = code == kMinSeconds || code == kMinSqnr ? real(text) : std::nullopt;
-  const auto count = whole(text);
+  const auto number = code == kMinSeconds || code == kMinSqnr ? real_number(text) : std::nullopt;
+  const auto count = whole_number(text);
   if (code == kMinSeconds && number && *number >= 0 && *number <= 86400) {
     options.min_seconds = *number;
   } else if (code == kMinSqnr && number && *number >= 0) {
@@ -180,6 +199,13 @@ Status apply(int code, const std::string& value, Options& options) {
       return add_threads(value, options);
     case kShape:
       return add_shape(value, options);
+    case kScenario:
+      return add_scenario(value, options);
+    case kCpus:
+      return set_cpus(value, options);
+    case kSpinning:
+    case kArena:
+      return set_switch(code, value, options);
     case kProvider:
       options.provider = value;
       return Done{};
@@ -289,8 +315,13 @@ Which model
   --model FILE.onnx --samples FILE.safetensors
                         a loose model instead of the bundle's
   --samples FILE        other samples for the bundle's model
-How (bench; every combination of variants, threads and shapes is a run)
+How (bench; every combination of variants, threads, shapes and scenarios is a run)
+  --scenario NAME       single-stream, offline:STREAMS, fixed-rate:HZ or soak:SECONDS; may repeat
+                        (single-stream)
   --threads N,...       intra-op threads; 0: the runtime decides
+  --cpus LIST           CPUs to run on, such as 0-3 (those that this program may use)
+  --spinning on|off     idle intra-op threads wait actively (the runtime decides)
+  --arena on|off        the runtime keeps freed memory for the next inference (on)
   --shape DIM=SIZE,...  sizes of dynamic dimensions; may repeat
   --provider NAME       execution provider (the variant's own)
   --require-provider    fail instead of falling back to the CPU

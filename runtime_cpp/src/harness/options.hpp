@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "edgesmith/result.hpp"
+#include "scenario.hpp"
 
 namespace edgesmith::harness {
 
@@ -21,7 +23,11 @@ struct Options {
   std::vector<std::string> variants;  ///< Empty: all that are there.
   std::vector<int> threads;           ///< Empty: as each variant says.
   std::vector<Shape> shapes;          ///< Empty: that of the samples.
-  std::string provider;               ///< Empty: as each variant says.
+  std::vector<Scenario> scenarios;    ///< Empty: single stream.
+  std::string cpus;                   ///< Such as "0-3"; empty: those that the harness has.
+  std::optional<bool> spinning;       ///< Empty: as each variant says, or the runtime decides.
+  bool arena = true;
+  std::string provider;  ///< Empty: as each variant says.
   bool require_provider = false;
   double min_seconds = 5.0;
   std::uint64_t min_iterations = 200;

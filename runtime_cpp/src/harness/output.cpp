@@ -86,6 +86,8 @@ json machine_context(const Options& options, const std::string& started_at) {
                   {"clock",
                    {{"name", clock.name()},
                     {"resolution_ns", clock.resolution_ns()},
+                    {"granularity_ns", clock.granularity_ns()},
+                    {"steps_back", clock.steps_back()},
                     {"cost_ns", clock.cost_ns()}}},
                   {"started_at", started_at}};
   const Result<RuntimeInfo> runtime = runtime_info();

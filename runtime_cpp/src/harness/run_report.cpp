@@ -5,6 +5,8 @@
 
 #include "accuracy_report.hpp"
 #include "report_json.hpp"
+#include "scenario_report.hpp"
+#include "steady.hpp"
 #include "verdict.hpp"
 
 namespace edgesmith::harness {
@@ -25,24 +27,6 @@ json process_json(const ChildOutcome& outcome, std::size_t run, std::size_t inde
   return process;
 }
 
-json warmup_json(const Warmup& warmup) {
-  json result = {{"iterations", warmup.iterations},
-                 {"kind", warmup_name(warmup.kind)},
-                 {"trend", nullptr},
-                 {"drifts", warmup.drifts}};
-  if (warmup.trend) {
-    result["trend"] = *warmup.trend;
-  } else {
-    result["reasons"]["trend"] = "too few iterations";
-  }
-  return result;
-}
-
-std::vector<std::int64_t> steady_part(const std::vector<std::int64_t>& latencies,
-                                      const Warmup& warmup) {
-  return {latencies.begin() + static_cast<std::ptrdiff_t>(warmup.iterations), latencies.end()};
-}
-
 json process_latency_json(const std::vector<std::int64_t>& steady) {
   if (steady.empty()) return nullptr;
   double sum = 0;
@@ -53,15 +37,19 @@ json process_latency_json(const std::vector<std::int64_t>& steady) {
 }
 
 json requested_json(const RunSpec& spec, const RunReportContext& context) {
-  return {{"variant", spec.variant},
-          {"provider", spec.provider},
-          {"threads", spec.threads},
-          {"shapes", spec.shapes},
-          {"scenario", "single-stream"},
-          {"require_provider", spec.require_provider},
-          {"min_seconds", spec.min_seconds},
-          {"min_iterations", spec.min_iterations},
-          {"processes", context.processes_requested}};
+  json requested = {{"variant", spec.variant},
+                    {"provider", spec.provider},
+                    {"threads", spec.threads},
+                    {"shapes", spec.shapes},
+                    {"scenario", scenario_name(spec.scenario)},
+                    {"arena", spec.arena},
+                    {"require_provider", spec.require_provider},
+                    {"min_seconds", spec.min_seconds},
+                    {"min_iterations", spec.min_iterations},
+                    {"processes", processes_of(spec, context.processes_requested)}};
+  if (!spec.cpus.empty()) requested["cpus"] = spec.cpus;
+  if (spec.spinning) requested["spinning"] = *spec.spinning;
+  return requested;
 }
 
 /// The first error of a run; also when a process is missing because the work was interrupted.
@@ -69,12 +57,41 @@ json first_error(const Run& run, const RunReportContext& context) {
   for (const ChildOutcome& outcome : run.processes) {
     if (!outcome.error.is_null()) return outcome.error;
   }
-  if (run.processes.size() == static_cast<std::size_t>(context.processes_requested)) return nullptr;
+  const int wanted = processes_of(run.spec, context.processes_requested);
+  if (run.processes.size() == static_cast<std::size_t>(wanted)) return nullptr;
   return error_json("interrupted",
                     {ErrorCode::kInterrupted, "a signal ended the work before this"});
 }
 
-void fill_measurements(const Run& run, const RunReportContext& context, RunReport& report) {
+std::vector<std::int64_t> pooled_sorted(const std::vector<std::vector<std::int64_t>>& parts) {
+  std::vector<std::int64_t> pooled;
+  for (const auto& part : parts) pooled.insert(pooled.end(), part.begin(), part.end());
+  std::sort(pooled.begin(), pooled.end());
+  return pooled;
+}
+
+void fill_times(json& document, const std::vector<std::vector<std::int64_t>>& latencies,
+                const RunReportContext& context) {
+  if (context.emulated) {
+    document["reasons"]["latency"] = "times in an emulator mean nothing";
+    document["reasons"]["throughput_per_s"] = "times in an emulator mean nothing";
+    return;
+  }
+  const LatencySummary latency = summarize_latencies(latencies, pooled_sorted(latencies));
+  document["latency"] = latency_json(latency);
+  const double batch = document["effective"]["batch"].get<double>();
+  const json counted = counted_rate(document["scenario"]);
+  if (counted.is_number()) {
+    document["throughput_per_s"] = batch * counted.get<double>();
+  } else if (latency.mean > 0) {
+    document["throughput_per_s"] = 1e9 * batch / latency.mean;
+  } else {
+    document["reasons"]["throughput_per_s"] = "no time passed";
+  }
+}
+
+void fill_measurements(const Run& run, const std::vector<std::vector<std::int64_t>>& latencies,
+                       const RunReportContext& context, RunReport& report) {
   json& document = report.document;
   RunSummary& summary = report.summary;
   const json& first = run.processes.front().document;
@@ -83,29 +100,26 @@ void fill_measurements(const Run& run, const RunReportContext& context, RunRepor
   summary.evaluation = evaluation_from_json(first["evaluation"]);
   document["accuracy"] = accuracy_json(summary.evaluation);
   document["reference"] = reference_json(summary.evaluation);
-  std::vector<std::int64_t> pooled;
-  for (const auto& steady : summary.steady)
-    pooled.insert(pooled.end(), steady.begin(), steady.end());
-  std::sort(pooled.begin(), pooled.end());
-  const LatencySummary latency = summarize_latencies(summary.steady, pooled);
-  if (context.emulated) {
-    document["reasons"]["latency"] = "times in an emulator mean nothing";
-    document["reasons"]["throughput_per_s"] = "times in an emulator mean nothing";
-  } else {
-    document["latency"] = latency_json(latency);
-    const double batch = first["effective"]["batch"].get<double>();
-    document["throughput_per_s"] = latency.mean > 0 ? json(1e9 * batch / latency.mean) : nullptr;
-  }
+  document["scenario"] = scenario_json(run.spec, document["processes"]);
+  fill_times(document, latencies, context);
+  const std::vector<std::int64_t> pooled = pooled_sorted(summary.steady);
   const Verdict verdict =
       judge({document, pooled, summary.steady, context.cores, context.emulated});
   document["verdict"] = verdict.name;
   document["conditions"] = verdict.conditions;
+  for (json& condition : timing_conditions(document)) {
+    document["conditions"].push_back(std::move(condition));
+  }
 }
 
 }  // namespace
 
 std::string samples_tensor(std::size_t run, std::size_t process) {
   return "latency_ns/" + std::to_string(run) + "/" + std::to_string(process);
+}
+
+std::string service_tensor(std::size_t run, std::size_t process) {
+  return "service_ns/" + std::to_string(run) + "/" + std::to_string(process);
 }
 
 RunReport report_run(const Run& run, std::size_t index, const RunReportContext& context) {
@@ -121,18 +135,20 @@ RunReport report_run(const Run& run, std::size_t index, const RunReportContext& 
   report.summary.key = run_key(run.spec);
   report.summary.variant = run.spec.variant;
   report.summary.model_bytes = run.candidate->bytes;
+  std::vector<std::vector<std::int64_t>> latencies;
   for (std::size_t p = 0; p < run.processes.size(); ++p) {
     const ChildOutcome& outcome = run.processes[p];
     json process = process_json(outcome, index, p, context);
     if (outcome.error.is_null()) {
-      const Warmup warmup = find_warmup({outcome.latencies.begin(), outcome.latencies.end()});
-      process["warmup"] = warmup_json(warmup);
-      report.summary.steady.push_back(steady_part(outcome.latencies, warmup));
-      process["latency"] = process_latency_json(report.summary.steady.back());
+      Steady steady = find_steady(outcome);
+      process["warmup"] = std::move(steady.warmup);
+      process["latency"] = process_latency_json(steady.latencies);
+      latencies.push_back(std::move(steady.latencies));
+      report.summary.steady.push_back(std::move(steady.work));
     }
     document["processes"].push_back(std::move(process));
   }
-  if (document["error"].is_null()) fill_measurements(run, context, report);
+  if (document["error"].is_null()) fill_measurements(run, latencies, context, report);
   report.summary.verdict = document["verdict"].get<std::string>();
   return report;
 }

@@ -26,7 +26,7 @@ struct RunSummary {
   std::string variant;
   std::string verdict;
   std::uint64_t model_bytes = 0;
-  std::vector<std::vector<std::int64_t>> steady;  ///< Latencies without warm-up, by process, ns.
+  std::vector<std::vector<std::int64_t>> steady;  ///< Work on an inference, by process, ns.
   Evaluation evaluation;
 };
 
@@ -47,5 +47,8 @@ RunReport report_run(const Run& run, std::size_t index, const RunReportContext& 
 
 /// Name of the tensor with the raw latencies of one process.
 std::string samples_tensor(std::size_t run, std::size_t process);
+
+/// The same for service times of frames on a schedule.
+std::string service_tensor(std::size_t run, std::size_t process);
 
 }  // namespace edgesmith::harness

@@ -14,6 +14,11 @@ std::string settings_text(const RunSpec& spec) {
                          {"require_provider", spec.require_provider},
                          {"threads", spec.threads},
                          {"shapes", spec.shapes},
+                         {"scenario", scenario_name(spec.scenario)},
+                         {"cpus", spec.cpus},
+                         {"spinning", spec.spinning ? json(*spec.spinning) : json(nullptr)},
+                         {"arena", spec.arena},
+                         {"clock", spec.clock},
                          {"optimization_level", spec.optimization_level},
                          {"config", spec.config},
                          {"min_seconds", spec.min_seconds},
@@ -42,6 +47,13 @@ Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& argument
     document.at("require_provider").get_to(spec.require_provider);
     document.at("threads").get_to(spec.threads);
     document.at("shapes").get_to(spec.shapes);
+    Result<Scenario> scenario = parse_scenario(document.at("scenario").get<std::string>());
+    if (!scenario) return scenario.error();
+    spec.scenario = *scenario;
+    document.at("cpus").get_to(spec.cpus);
+    if (!document.at("spinning").is_null()) spec.spinning = document.at("spinning").get<bool>();
+    document.at("arena").get_to(spec.arena);
+    document.at("clock").get_to(spec.clock);
     document.at("optimization_level").get_to(spec.optimization_level);
     document.at("config").get_to(spec.config);
     document.at("min_seconds").get_to(spec.min_seconds);
@@ -54,13 +66,17 @@ Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& argument
   }
 }
 
+int processes_of(const RunSpec& spec, int requested) {
+  return spec.scenario.kind == ScenarioKind::kSoak ? 1 : requested;
+}
+
 std::string run_key(const RunSpec& spec) {
   std::string shapes;
   for (const auto& [name, size] : spec.shapes) {
     shapes += (shapes.empty() ? "" : ",") + name + "=" + std::to_string(size);
   }
   return spec.variant + "/" + spec.provider + "/threads=" + std::to_string(spec.threads) + "/" +
-         (shapes.empty() ? "" : shapes + "/") + "single-stream";
+         (shapes.empty() ? "" : shapes + "/") + scenario_name(spec.scenario);
 }
 
 }  // namespace edgesmith::harness

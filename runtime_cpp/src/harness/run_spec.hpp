@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,11 @@ struct RunSpec {
   bool require_provider = false;
   int threads = 1;
   Shape shapes;
+  Scenario scenario;
+  std::string cpus;              ///< Empty: those that the process has.
+  std::optional<bool> spinning;  ///< Empty: as `config` says, or the runtime decides.
+  bool arena = true;
+  std::string clock;  ///< Name of the clock to time with.
   std::string optimization_level = "all";
   std::map<std::string, std::string> config;
   double min_seconds = 5.0;
@@ -33,6 +39,9 @@ struct RunSpec {
 /// need not be UTF-8. \return kUsage if the arguments are not from to_arguments().
 std::vector<std::string> to_arguments(const RunSpec& spec);
 Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& arguments);
+
+/// How many processes measure a run: a soak has one, the others as many as asked for.
+int processes_of(const RunSpec& spec, int requested);
 
 /// Names the run within a report: variant, provider, threads, shapes and scenario.
 std::string run_key(const RunSpec& spec);

@@ -13,6 +13,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kProvider
     {"openvino", "OpenVINOExecutionProvider"},
 }};
 
+constexpr const char* kSpinningEntry = "session.intra_op.allow_spinning";
+
 }  // namespace
 
 Result<EffectiveSettings> session_settings(const WantedSession& wanted) {
@@ -44,6 +46,11 @@ Result<EffectiveSettings> session_settings(const WantedSession& wanted) {
   effective.settings.providers = {effective.provider};
   effective.settings.optimization_level = *level;
   effective.settings.config = wanted.config;
+  effective.settings.arena = wanted.arena;
+  auto& config = effective.settings.config;
+  if (wanted.spinning) config[kSpinningEntry] = *wanted.spinning ? "1" : "0";
+  const auto spinning = config.find(kSpinningEntry);
+  if (spinning != config.end()) effective.spinning = spinning->second == "1";
   return effective;
 }
 

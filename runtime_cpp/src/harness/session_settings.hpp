@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "edgesmith/session.hpp"
@@ -15,11 +16,14 @@ struct WantedSession {
   int threads = 1;
   std::string optimization_level;
   std::map<std::string, std::string> config;
+  std::optional<bool> spinning{};  ///< Stands before what `config` says.
+  bool arena = true;
 };
 
 struct EffectiveSettings {
   SessionSettings settings;
-  std::string provider;  ///< "cpu" where the wanted one is not there.
+  std::string provider;          ///< "cpu" where the wanted one is not there.
+  std::optional<bool> spinning;  ///< Empty: the runtime decides.
 };
 
 /// \return kUsage for a provider that no build knows, kHarness if a required one is not in this
