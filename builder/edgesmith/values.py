@@ -125,7 +125,10 @@ class SessionOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One model file that goes into the bundle."""
+    """One model file that goes into the bundle.
+
+    `multiply_adds_per_sample` is a lower bound; None: not counted.
+    """
 
     name: str
     onnx: OnnxFile
@@ -136,6 +139,7 @@ class Variant:
     threads: int
     self_test_min_sqnr_db: float
     metrics: tuple[MetricValue, ...]
+    multiply_adds_per_sample: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,12 @@ class Fields {
     return 0;
   }
 
+  std::optional<std::uint64_t> count(const char* key) {
+    const json* value = find(key);
+    if (value == nullptr || value->is_null()) return std::nullopt;
+    return static_cast<std::uint64_t>(integer(key));
+  }
+
   double real(const char* key, double otherwise) {
     const json* value = find(key);
     if (value == nullptr || value->is_null()) return otherwise;
@@ -97,8 +103,11 @@ Result<Variant> parse_variant(const json& entry, const std::string& where) {
     if (!value.is_string()) options.fail("config", "has an entry that is no text: " + key);
     if (value.is_string()) variant.config[key] = value.get<std::string>();
   }
+  Fields operations(fields.part("operations", json::value_t::object, false), where + ".operations");
+  variant.multiply_adds_per_sample = operations.count("multiply_adds_per_sample");
   if (!is_safe_relative_path(variant.path)) fields.fail("path", "is not a safe relative path");
   if (!fields.problem().empty()) return bad(fields.problem());
+  if (!operations.problem().empty()) return bad(operations.problem());
   if (!options.problem().empty()) return bad(options.problem());
   return variant;
 }

@@ -25,9 +25,11 @@ struct FakeBundle {
 };
 
 /// A bundle whose default variant is "int8" at model/int8.onnx.
+/// \param multiply_adds What the manifest says of every variant.
 inline FakeBundle make_bundle(int sequence, std::vector<BundleFile> files,
                               const std::string& schema_version = "1.0",
-                              const std::string& model_version = "1") {
+                              const std::string& model_version = "1",
+                              std::uint64_t multiply_adds = 0) {
   using nlohmann::json;
   json list = json::array();
   json variants = json::array();
@@ -40,7 +42,10 @@ inline FakeBundle make_bundle(int sequence, std::vector<BundleFile> files,
     const std::string prefix = "model/";
     if (file.path.compare(0, prefix.size(), prefix) != 0) continue;
     const std::string name = file.path.substr(prefix.size(), file.path.find('.') - prefix.size());
-    variants.push_back({{"name", name}, {"path", file.path}, {"threads", 1}});
+    variants.push_back({{"name", name},
+                        {"path", file.path},
+                        {"threads", 1},
+                        {"operations", {{"multiply_adds_per_sample", multiply_adds}}}});
   }
   const json document = {{"schema_version", schema_version},
                          {"model", {{"name", "tiny"}, {"version", model_version}}},

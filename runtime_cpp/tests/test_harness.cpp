@@ -52,12 +52,14 @@ void lay_out(const test::TemporaryFolder& folder, const test::FakeBundle& bundle
   std::filesystem::copy_file(kHarness, folder / "bin/harness");
 }
 
-test::FakeBundle tiny_bundle() {
+test::FakeBundle tiny_bundle(std::uint64_t multiply_adds = 0) {
   const std::string model = test::read_text(kData + "/tiny.onnx");
   return test::make_bundle(
-      1, {{"model/fp32.onnx", model, "bench"},
-          {"model/int8.onnx", model, "model"},
-          {"golden/samples.safetensors", test::read_text(kData + "/tiny.safetensors"), "golden"}});
+      1,
+      {{"model/fp32.onnx", model, "bench"},
+       {"model/int8.onnx", model, "model"},
+       {"golden/samples.safetensors", test::read_text(kData + "/tiny.safetensors"), "golden"}},
+      "1.0", "1", multiply_adds);
 }
 
 void usage_errors(Checks& checks) {
@@ -113,6 +115,24 @@ void bench_of_a_bundle(Checks& checks) {
   CHECK_EQUAL(run_program(command).exit_code, 7);
   report_of(checks, test::read_text(folder / "report.json"));
   CHECK_EQUAL(run_program({folder / "bin/harness", "verify"}).exit_code, 7);
+}
+
+void impossible_times_fail(Checks& checks) {
+  // The model has 28 multiply-adds; with 10^15 it would take minutes.
+  for (const std::uint64_t multiply_adds : {std::uint64_t{28}, std::uint64_t{1} << 50}) {
+    const test::TemporaryFolder folder;
+    lay_out(folder, tiny_bundle(multiply_adds));
+    const auto result = run_program({folder / "bin/harness", "bench", "--min-seconds", "0.02",
+                                     "--variant", "int8", "--json", "-"});
+    const json report = report_of(checks, result.output);
+    const json& run = report["runs"][0];
+    const bool possible = multiply_adds == 28;
+    CHECK_EQUAL(result.exit_code, possible ? 0 : 8);
+    CHECK_EQUAL(run["verdict"] == "failed", !possible);
+    if (possible) continue;
+    CHECK_EQUAL(run["error"]["stage"].get<std::string>(), "plausibility");
+    CHECK(run["latency"].is_object());
+  }
 }
 
 void failures_are_reported(Checks& checks) {
@@ -208,6 +228,7 @@ int main() {
   return test::run_all({{"usage_errors", usage_errors},
                         {"bench_of_loose_files", bench_of_loose_files},
                         {"bench_of_a_bundle", bench_of_a_bundle},
+                        {"impossible_times_fail", impossible_times_fail},
                         {"failures_are_reported", failures_are_reported},
                         {"interruption_is_reported", interruption_is_reported},
                         {"emulated_makes_no_claims", emulated_makes_no_claims},

@@ -1,9 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "check.hpp"
-#include "edgesmith/environment.hpp"
 #include "edgesmith/manifest.hpp"
-#include "programs.hpp"
 
 namespace {
 
@@ -21,6 +19,7 @@ json good() {
       {"variants",
        {{{"name", "int8"},
          {"path", "model/int8.onnx"},
+         {"operations", {{"multiply_adds_per_sample", 590}}},
          {"session_options", {{"graph_optimization_level", "all"}, {"config", {{"k", "v"}}}}}}}},
       {"files",
        {{{"path", "model/int8.onnx"},
@@ -35,6 +34,7 @@ void good_manifest(Checks& checks) {
   CHECK(manifest);
   if (!manifest) return;
   CHECK_EQUAL(manifest->find_variant("int8")->config.at("k"), "v");
+  CHECK_EQUAL(manifest->find_variant("int8")->multiply_adds_per_sample.value_or(0), 590U);
   CHECK_EQUAL(manifest->find_file("model/int8.onnx")->mode, 0755U);
   CHECK(manifest->find_variant("fp32") == nullptr);
 }
@@ -59,6 +59,9 @@ void bad_manifests(Checks& checks) {
           {"role", "app"},
           {"mode", "4755"}}}}},
       {{"variants", {{{"name", "int8"}, {"path", "a/../../b"}}}}},
+      {{"variants", {{{"name", "int8"}, {"path", "a"}, {"operations", 5}}}}},
+      {{"variants",
+        {{{"name", "int8"}, {"path", "a"}, {"operations", {{"multiply_adds_per_sample", -1}}}}}}},
       {{"variants", "none"}}};
   for (const json& patch : patches) {
     json document = good();
@@ -86,39 +89,10 @@ void safe_paths(Checks& checks) {
   CHECK(!is_safe_relative_path(std::string("a\0b", 3)));
 }
 
-void environment_of_a_board(Checks& checks) {
-  const test::TemporaryFolder root;
-  const std::string cpu = "sys/devices/system/cpu/cpu";
-  test::write_text(root / (cpu + "0/cpufreq/scaling_governor"), "performance\n");
-  test::write_text(root / (cpu + "1/cpufreq/scaling_governor"), "ondemand\n");
-  test::write_text(root / (cpu + "0/cpufreq/scaling_cur_freq"), "1500000\n");
-  test::write_text(root / "sys/class/thermal/thermal_zone0/temp", "51234\n");
-  test::write_text(root / "sys/class/thermal/thermal_zone0/type", "cpu-thermal\n");
-  test::write_text(root / "proc/cpuinfo",
-                   "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU implementer\t: 0x41\n"
-                   "CPU part\t: 0xd0b\n");
-  test::write_text(root / "proc/device-tree/model", std::string("Board\0", 6));
-  test::write_text(root / "proc/stat", "cpu  1 2 3 4 5 6 7 8 9 0\n");
-  const Environment environment(root / "");
-  const DeviceInfo device = environment.device();
-  CHECK_EQUAL(device.model.value.value_or(""), "Board");
-  CHECK_EQUAL(device.cpu.value.value_or(""), "ARM implementer 0x41 part 0xd0b");
-  CHECK_EQUAL(device.governor.value.value_or(""), "ondemand,performance");
-  CHECK_EQUAL(device.isa_features.size(), 2U);
-  CHECK(!device.memory_bytes.value && !device.memory_bytes.reason.empty());
-  CHECK(!device.machine_id.value && !device.machine_id.reason.empty());
-  const Snapshot snapshot = environment.snapshot();
-  CHECK_EQUAL(snapshot.steal_ticks.value.value_or(0), 8U);
-  CHECK_EQUAL(snapshot.total_ticks.value.value_or(0), 36U);
-  CHECK_EQUAL(snapshot.temperature_millicelsius.value->at(0).second, 51234);
-  CHECK(!snapshot.throttle_count.value && !snapshot.load_average_1m.value);
-}
-
 }  // namespace
 
 int main() {
   return test::run_all({{"good_manifest", good_manifest},
                         {"bad_manifests", bad_manifests},
-                        {"safe_paths", safe_paths},
-                        {"environment_of_a_board", environment_of_a_board}});
+                        {"safe_paths", safe_paths}});
 }

@@ -70,6 +70,18 @@ def test_what_a_reader_needs_is_there(report: dict[str, Any]) -> None:
         assert needed in text, needed
 
 
+def test_what_was_judged_and_what_could_not_be_read_are_told(report: dict[str, Any]) -> None:
+    run = report["runs"][0]
+    hogged = {"name": "no_other_work", "passed": False, "advice": "stop it"}
+    run["conditions"].append({**hogged, "value": 1.4375, "limit": 0.13, "unit": "CPUs"})
+    run["not_readable"] = ["temperature", "throttling"]
+    run["energy"] = {"joules_per_inference": 0.0123, "source": "rapl"}
+    text = render_report(report, Style(width=120))
+    assert "no other work not kept (fp32): stop it (1.44 CPUs, limit 0.130)" in text
+    assert "not readable here: temperature, throttling" in text
+    assert re.search(r"energy per inference +12\.3 mJ +-", text)
+
+
 def test_failed_runs_have_no_column(report: dict[str, Any]) -> None:
     heads = [line.split() for line in render_report(report, Style(width=100)).splitlines()]
     assert ["fp32", "int8"] in heads

@@ -171,6 +171,7 @@ def _variant(variant: Variant, default_variant: str) -> dict[str, Any]:
         },
         "threads": variant.threads,
         "self_test_min_sqnr_db": variant.self_test_min_sqnr_db,
+        "operations": {"multiply_adds_per_sample": variant.multiply_adds_per_sample},
     }
 
 

@@ -77,6 +77,12 @@ class OptionsPart(_Part):
     config: dict[str, str] = Field(default_factory=dict)
 
 
+class OperationsPart(_Part):
+    """`operations` of a variant: what the device has at least to compute."""
+
+    multiply_adds_per_sample: Count | None = None
+
+
 class VariantPart(_Part):
     """An entry of `variants`."""
 
@@ -88,6 +94,7 @@ class VariantPart(_Part):
     threads: Annotated[int, Field(ge=1)]
     session_options: OptionsPart
     self_test_min_sqnr_db: float | None = None
+    operations: OperationsPart | None = None
 
 
 class ElfPart(_Part):

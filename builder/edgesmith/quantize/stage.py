@@ -12,6 +12,7 @@ from typing import Any
 from edgesmith.data.stage import Reference
 from edgesmith.errors import GateError, ModelError
 from edgesmith.model import onnx_file
+from edgesmith.model.operations import multiply_adds_per_sample
 from edgesmith.model.user_code import own_interpreter
 from edgesmith.project.project import Project, Target
 from edgesmith.quantize.audit import fused_operators
@@ -226,9 +227,10 @@ class _Work:
         self, folder: Path, name: str, encoding: str, metrics: tuple[MetricValue, ...]
     ) -> Variant:
         path = folder / f"{name}.onnx"
+        model = onnx_file.load(path)
         return Variant(
             name=name,
-            onnx=onnx_file.describe(onnx_file.load(path), path),
+            onnx=onnx_file.describe(model, path),
             precision=name,
             encoding=encoding,
             provider="cpu",
@@ -236,6 +238,7 @@ class _Work:
             threads=self.target.bench.threads[0],
             self_test_min_sqnr_db=SELF_TEST_MIN_SQNR_DB[name],
             metrics=metrics,
+            multiply_adds_per_sample=multiply_adds_per_sample(model),
         )
 
     def _write_report(self, folder: Path, value: QuantizedModel, tried: list[_Candidate]) -> None:

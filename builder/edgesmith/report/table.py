@@ -14,6 +14,7 @@ from edgesmith.report.numbers import (
     format_interval,
     format_metric,
     format_time,
+    significant,
     time_unit,
 )
 from edgesmith.report.plain import Colour, Style, display_width, pad, wrap
@@ -87,6 +88,7 @@ def table_rows(runs: Sequence[RunView]) -> list[Row]:
     rows.append(_row("load", runs, lambda r: _time(r.load_ns)))
     rows.append(_row("first inference", runs, lambda r: _time(r.first_inference_ns)))
     rows.append(_row("peak memory", runs, lambda r: _bytes(r.peak_rss_bytes)))
+    rows.append(_row("energy per inference", runs, _energy))
     rows.append(_row("timed inferences", runs, _sample_count))
     rows.append(_row("verdict", runs, _verdict))
     return [row for row in rows if any(cell.value != "-" for cell in row.cells)]
@@ -221,6 +223,12 @@ def _time(value_ns: float | None) -> Cell:
 
 def _bytes(value: int | None) -> Cell:
     return Cell(value="-" if value is None else format_bytes(value))
+
+
+def _energy(run: RunView) -> Cell:
+    if run.joules_per_inference is None:
+        return Cell(value="-")
+    return Cell(value=f"{significant(1000 * run.joules_per_inference)} mJ")
 
 
 def _sample_count(run: RunView) -> Cell:

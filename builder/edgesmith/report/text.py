@@ -14,11 +14,13 @@ from edgesmith.report.numbers import (
     format_interval,
     format_loss,
     format_ratio,
+    significant,
 )
 from edgesmith.report.plain import Colour, Style, cleaned, wrap
 from edgesmith.report.table import render_table
 from edgesmith.report.views import (
     ComparisonView,
+    Condition,
     RunView,
     comparisons_of,
     describe_configuration,
@@ -139,18 +141,35 @@ def _failures(report: Mapping[str, Any], runs: Sequence[RunView]) -> list[str]:
 
 def _conditions(runs: Sequence[RunView]) -> list[str]:
     """What was not fulfilled, said once for all runs that share it."""
-    found: dict[tuple[str, bool | None, str], list[str]] = {}
+    found: dict[tuple[str, bool | None, str], list[tuple[str, Condition]]] = {}
     for run in runs:
         for one in run.conditions:
             if one.passed is not True:
-                found.setdefault((one.name, one.passed, one.advice), []).append(run.variant)
+                key = (one.name, one.passed, one.advice)
+                found.setdefault(key, []).append((run.variant, one))
     everyone = {run.variant for run in runs if run.verdict != "failed"}
     lines = []
-    for (name, passed, advice), variants in found.items():
+    for (name, passed, advice), shared in found.items():
         state = "not kept" if passed is False else "cannot be told"
+        variants = [variant for variant, _ in shared]
         who = "" if set(variants) >= everyone else f" ({', '.join(dict.fromkeys(variants))})"
-        lines.append(f"{name.replace('_', ' ')} {state}{who}: {advice}")
-    return lines
+        numbers = _numbers([condition for _, condition in shared])
+        lines.append(f"{name.replace('_', ' ')} {state}{who}: {advice}{numbers}")
+    missing = dict.fromkeys(what for run in runs for what in run.not_readable)
+    return lines + ([f"not readable here: {', '.join(missing)}"] if missing else [])
+
+
+def _numbers(conditions: Sequence[Condition]) -> str:
+    """The worst of what was found, and its limit."""
+    judged = [
+        (c.value, c.limit, c.unit)
+        for c in conditions
+        if c.value is not None and c.limit is not None
+    ]
+    if not judged:
+        return ""
+    value, limit, unit = max(judged)
+    return f" ({significant(value)} {unit}, limit {significant(limit)})"
 
 
 def _gates(report: Mapping[str, Any], style: Style) -> list[str]:

@@ -46,16 +46,24 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """Something a valid measurement needs; `passed` is None when it could not be told."""
+    """Something a valid measurement needs; `passed` is None when it could not be told.
+
+    `value` and `limit` are given, in `unit`, where it is a number that was judged.
+    """
 
     name: str
     passed: bool | None
     advice: str
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunView:
     """One run. Times are in ns, memory and size in bytes.
+
+    `not_readable` names what would have told more about the machine.
 
     `load_ns` and `first_inference_ns` are medians over the processes, `peak_rss_bytes` the
     largest of them; an emulated run has none of them, and no conditions: they are the emulator's.
@@ -82,6 +90,8 @@ class RunView:
     size_bytes: int | None
     conditions: tuple[Condition, ...]
     found: Mapping[str, Any]
+    not_readable: tuple[str, ...] = ()
+    joules_per_inference: float | None = None
 
     @property
     def configuration(self) -> tuple[str, int, tuple[tuple[str, int], ...], str]:
@@ -178,10 +188,19 @@ def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None]) -> RunView:
         peak_rss_bytes=_largest((p["memory"] or {}).get("peak_rss_bytes") for p in own),
         size_bytes=sizes.get(asked["variant"]),
         conditions=tuple(
-            Condition(name=c["name"], passed=c["passed"], advice=c["advice"])
+            Condition(
+                name=c["name"],
+                passed=c["passed"],
+                advice=c["advice"],
+                value=c.get("value"),
+                limit=c.get("limit"),
+                unit=c.get("unit") or "",
+            )
             for c in (run["conditions"] if own else ())
         ),
         found=(run.get("scenario") or {}) if own else {},
+        not_readable=tuple(run.get("not_readable", ())) if own else (),
+        joules_per_inference=(run.get("energy") or {}).get("joules_per_inference") if own else None,
     )
 
 

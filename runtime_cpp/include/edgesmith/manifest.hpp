@@ -23,6 +23,7 @@ struct Variant {
   std::map<std::string, std::string> config;  ///< Session configuration entries.
   int threads = 1;
   double self_test_min_sqnr_db = 15.0;
+  std::optional<std::uint64_t> multiply_adds_per_sample;  ///< At least so many; if counted.
 };
 
 /// One file of a bundle.

@@ -141,7 +141,7 @@ class Bench {
       if (!status) fail("output", status.error());
     }
     context.emulated = options_.emulated;
-    context.cores = report_["context"]["device"]["cores"].get<unsigned>();
+    context.device = report_["context"]["device"];
     context.processes_requested = options_.processes;
     add_runs(context);
     const int code = code_of_runs(report_["runs"]);

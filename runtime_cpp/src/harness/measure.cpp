@@ -5,6 +5,7 @@
 #include "affinity.hpp"
 #include "edgesmith/clock.hpp"
 #include "edgesmith/environment.hpp"
+#include "environment_json.hpp"
 #include "evaluate.hpp"
 #include "file.hpp"
 #include "fixed_rate.hpp"
@@ -148,7 +149,7 @@ class Measurement {
     if (Status status = mark("done\n"); !status) return status;
     json& process = document_["process"];
     process["first_inference_ns"] = first_ns;
-    process["memory"] = memory_json(loaded.resident_bytes, used.peak_resident_bytes);
+    process["memory"] = memory_json(loaded, used);
     process["environment"] = {
         {"before", before}, {"during", nullptr}, {"after", snapshot_json(environment_.snapshot())}};
     return Done{};

@@ -6,6 +6,7 @@
 #include "edgesmith/clock.hpp"
 #include "edgesmith/environment.hpp"
 #include "edgesmith/session.hpp"
+#include "environment_json.hpp"
 #include "file.hpp"
 #include "report_json.hpp"
 #include "shown.hpp"

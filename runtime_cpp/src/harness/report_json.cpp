@@ -75,55 +75,6 @@ json latency_json(const LatencySummary& summary) {
   return result;
 }
 
-json snapshot_json(const Snapshot& snapshot) {
-  json result = {{"voluntary_context_switches", snapshot.voluntary_context_switches},
-                 {"involuntary_context_switches", snapshot.involuntary_context_switches},
-                 {"minor_page_faults", snapshot.minor_page_faults},
-                 {"major_page_faults", snapshot.major_page_faults},
-                 {"reasons", json::object()}};
-  put_reading(result, "governor", snapshot.governor);
-  put_reading(result, "frequency_khz", snapshot.frequency_khz);
-  put_reading(result, "throttle_count", snapshot.throttle_count);
-  put_reading(result, "load_average_1m", snapshot.load_average_1m);
-  put_reading(result, "steal_ticks", snapshot.steal_ticks);
-  put_reading(result, "total_ticks", snapshot.total_ticks);
-  put_reading(result, "affinity_cpus", snapshot.affinity_cpus);
-  if (snapshot.temperature_millicelsius.value) {
-    json& zones = result["temperature_millicelsius"] = json::array();
-    for (const auto& [zone, value] : *snapshot.temperature_millicelsius.value) {
-      zones.push_back({{"zone", zone}, {"value", value}});
-    }
-  } else {
-    result["temperature_millicelsius"] = nullptr;
-    result["reasons"]["temperature_millicelsius"] = snapshot.temperature_millicelsius.reason;
-  }
-  return result;
-}
-
-json memory_json(const Reading<std::uint64_t>& after_load, const Reading<std::uint64_t>& peak) {
-  json result = {{"reasons", json::object()}};
-  put_reading(result, "after_load_rss_bytes", after_load);
-  put_reading(result, "peak_rss_bytes", peak);
-  return result;
-}
-
-json device_json(const DeviceInfo& device, const Reading<std::string>& id, bool emulated) {
-  json result = {{"architecture", device.architecture},
-                 {"isa_features", device.isa_features},
-                 {"cores", device.cores},
-                 {"kernel", device.kernel},
-                 {"libc", device.libc},
-                 {"emulated", emulated},
-                 {"reasons", json::object()}};
-  put_reading(result, "id", id);
-  put_reading(result, "model", device.model);
-  put_reading(result, "cpu", device.cpu);
-  put_reading(result, "memory_bytes", device.memory_bytes);
-  put_reading(result, "governor", device.governor);
-  put_reading(result, "virtualization", device.virtualization);
-  return result;
-}
-
 std::string json_text(const json& document) {
   return document.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }

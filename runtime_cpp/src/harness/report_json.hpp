@@ -17,12 +17,6 @@ nlohmann::json error_json(const std::string& stage, const Error& error);
 
 nlohmann::json measured_json(const Measured& measured);
 nlohmann::json latency_json(const LatencySummary& summary);
-nlohmann::json snapshot_json(const Snapshot& snapshot);
-nlohmann::json memory_json(const Reading<std::uint64_t>& after_load,
-                           const Reading<std::uint64_t>& peak);
-
-/// \param id What identifies the device, already salted and hashed.
-nlohmann::json device_json(const DeviceInfo& device, const Reading<std::string>& id, bool emulated);
 
 /// Sets `key` to the reading, or to null and the reason under `reasons`.
 template <typename T>

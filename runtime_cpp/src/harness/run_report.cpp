@@ -4,6 +4,8 @@
 #include <limits>
 
 #include "accuracy_report.hpp"
+#include "energy.hpp"
+#include "plausibility.hpp"
 #include "report_json.hpp"
 #include "scenario_report.hpp"
 #include "steady.hpp"
@@ -104,11 +106,18 @@ void fill_measurements(const Run& run, const std::vector<std::vector<std::int64_
   fill_times(document, latencies, context);
   const std::vector<std::int64_t> pooled = pooled_sorted(summary.steady);
   const Verdict verdict =
-      judge({document, pooled, summary.steady, context.cores, context.emulated});
+      judge({document, pooled, summary.steady, context.device, context.emulated});
   document["verdict"] = verdict.name;
   document["conditions"] = verdict.conditions;
   for (json& condition : timing_conditions(document)) {
     document["conditions"].push_back(std::move(condition));
+  }
+  document["not_readable"] = verdict.not_readable;
+  put_energy_per_inference(document);
+  const Status plausible = check_plausible(document, run.candidate->variant, context.device);
+  if (!plausible) {
+    document["error"] = error_json("plausibility", plausible.error());
+    document["verdict"] = "failed";
   }
 }
 

@@ -38,7 +38,7 @@ struct RunReport {
 struct RunReportContext {
   bool emulated = false;
   bool samples_written = false;  ///< Raw latencies stand in a file beside the report.
-  unsigned cores = 1;
+  nlohmann::json device;         ///< The report's context.device.
   int processes_requested = 1;
 };
 

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <optional>
 
+#include "condition.hpp"
 #include "edgesmith/statistics.hpp"
+#include "machine_conditions.hpp"
 #include "shown.hpp"
 
 namespace edgesmith::harness {
@@ -15,68 +17,7 @@ using nlohmann::json;
 // Medians of identical processes differ by a few percent from memory layout alone.
 constexpr double kProcessSpread = 0.10;
 constexpr double kInterquartileShare = 0.20;
-constexpr double kStealShare = 0.01;
 constexpr double kOutlierShare = 0.01;
-
-struct Condition {
-  std::string name;
-  std::optional<bool> passed;
-  std::string advice;
-};
-
-Condition frequency_controlled(const json& processes) {
-  Condition condition{"frequency_controlled", true, ""};
-  for (const json& process : processes) {
-    const json& governor = process["environment"]["before"]["governor"];
-    if (governor.is_null()) {
-      return {condition.name, std::nullopt,
-              "the governor cannot be read here; compare only runs of this machine that were taken "
-              "close together"};
-    }
-    if (governor != "performance") {
-      condition.passed = false;
-      condition.advice = "set the CPU frequency governor to performance for the measurement";
-    }
-  }
-  return condition;
-}
-
-Condition not_throttled(const json& processes) {
-  for (const json& process : processes) {
-    const json& before = process["environment"]["before"]["throttle_count"];
-    const json& after = process["environment"]["after"]["throttle_count"];
-    if (before.is_null() || after.is_null()) {
-      return {"not_throttled", std::nullopt, "no throttle counter can be read here"};
-    }
-    if (after > before) {
-      return {"not_throttled", false,
-              "the CPU was throttled by heat: cool it, or pause between runs"};
-    }
-  }
-  return {"not_throttled", true, ""};
-}
-
-Condition low_load(const Evidence& evidence) {
-  const json& load = evidence.run["processes"][0]["environment"]["before"]["load_average_1m"];
-  if (load.is_null()) return {"low_load", std::nullopt, "the load cannot be read here"};
-  // Earlier processes of the same bench leave their own threads in the average.
-  const double own = std::max(1.0, evidence.run["requested"]["threads"].get<double>());
-  const double limit = own + std::max(0.5, 0.25 * evidence.cores);
-  if (load.get<double>() <= limit) return {"low_load", true, ""};
-  return {"low_load", false, "other work was running: stop it and measure again"};
-}
-
-Condition low_steal(const json& processes) {
-  std::optional<double> largest;
-  for (const json& process : processes) {
-    const json& during = process["environment"]["during"];
-    if (during.is_null() || during["steal_share"].is_null()) continue;
-    largest = std::max(largest.value_or(0.0), during["steal_share"].get<double>());
-  }
-  if (!largest) return {"low_steal", std::nullopt, "the time stolen by a hypervisor is not known"};
-  if (*largest <= kStealShare) return {"low_steal", true, ""};
-  return {"low_steal", false, "the hypervisor gave CPU time to others: measure on a quieter host"};
-}
 
 Condition processes_agree(const std::vector<std::vector<std::int64_t>>& steady) {
   if (steady.size() < 2) {
@@ -154,14 +95,25 @@ bool failed(const std::vector<Condition>& conditions, const std::string& name) {
   });
 }
 
+/// What the run needs to be comparable with runs of another day.
+bool controlled(const std::vector<Condition>& conditions) {
+  const auto passed = [&](const std::string& name) {
+    return std::any_of(conditions.begin(), conditions.end(), [&](const Condition& condition) {
+      return condition.name == name && condition.passed == true;
+    });
+  };
+  return passed("frequency_controlled") && passed("not_throttled") && passed("no_other_work") &&
+         !failed(conditions, "not_on_battery") && !failed(conditions, "one_kind_of_cores");
+}
+
 std::string verdict_name(const std::vector<Condition>& conditions, bool emulated) {
   if (emulated) return "emulated";
   if (failed(conditions, "not_throttled")) return "throttled";
   for (const char* name :
-       {"low_load", "low_steal", "processes_agree", "low_spread", "steady_state"}) {
+       {"no_other_work", "low_steal", "processes_agree", "low_spread", "steady_state"}) {
     if (failed(conditions, name)) return "noisy";
   }
-  return conditions.front().passed == true ? "valid" : "uncontrolled";
+  return controlled(conditions) ? "valid" : "uncontrolled";
 }
 
 }  // namespace
@@ -170,9 +122,11 @@ Verdict judge(const Evidence& evidence) {
   const json& processes = evidence.run["processes"];
   const std::vector<Condition> conditions{
       frequency_controlled(processes),
-      not_throttled(processes),
-      low_load(evidence),
+      not_throttled(processes, evidence.device),
+      no_other_work(processes),
       low_steal(processes),
+      not_on_battery(processes),
+      one_kind_of_cores(processes, evidence.device),
       processes_agree(evidence.steady),
       low_spread(evidence.pooled),
       steady_state(processes),
@@ -180,12 +134,8 @@ Verdict judge(const Evidence& evidence) {
       enough_samples(evidence.run["latency"], evidence.pooled.size()),
       provider_effective(evidence.run)};
   json list = json::array();
-  for (const Condition& condition : conditions) {
-    list.push_back({{"name", condition.name},
-                    {"passed", condition.passed ? json(*condition.passed) : json(nullptr)},
-                    {"advice", condition.advice}});
-  }
-  return {verdict_name(conditions, evidence.emulated), std::move(list)};
+  for (const Condition& condition : conditions) list.push_back(condition_json(condition));
+  return {verdict_name(conditions, evidence.emulated), std::move(list), not_readable(processes)};
 }
 
 }  // namespace edgesmith::harness
