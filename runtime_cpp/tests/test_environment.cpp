@@ -1,6 +1,7 @@
 #include <array>
 
 #include "check.hpp"
+#include "energy.hpp"
 #include "fake_machine.hpp"
 #include "plausibility.hpp"
 
@@ -256,6 +257,20 @@ void energy_counters(Checks& checks) {
   CHECK_EQUAL(wrapped.during["energy_source"].get<std::string>(), "rapl");
 }
 
+void energy_of_an_inference(Checks& checks) {
+  const json process = {
+      {"environment", {{"during", {{"energy_joules", 3.0}, {"energy_source", "rapl"}}}}},
+      {"timing", {{"timed", 600}}}};
+  json run = {{"processes", {process, process}}};
+  harness::put_energy_per_inference(run);
+  CHECK_NEAR(run["energy"]["joules_per_inference"].get<double>(), 0.005, 1e-12);
+  run["processes"][1]["environment"]["during"] = {{"energy_joules", nullptr},
+                                                  {"reasons", {{"energy_joules", "no meter"}}}};
+  harness::put_energy_per_inference(run);
+  CHECK(run["energy"].is_null());
+  CHECK_EQUAL(run["reasons"]["energy"].get<std::string>(), "no meter");
+}
+
 void siblings_of_pinned_cpus(Checks& checks) {
   const FakeMachine machine;
   machine.set_cpus("topology/thread_siblings_list", "0-3");
@@ -355,6 +370,7 @@ int main() {
                         {"laptop", laptop},
                         {"fast_and_slow_cores", fast_and_slow_cores},
                         {"energy_counters", energy_counters},
+                        {"energy_of_an_inference", energy_of_an_inference},
                         {"siblings_of_pinned_cpus", siblings_of_pinned_cpus},
                         {"environment_of_a_board", environment_of_a_board},
                         {"peaks_of_cpus", peaks_of_cpus},

@@ -169,7 +169,7 @@ ChildOutcome ChildRunner::run(const RunSpec& spec) const {
     return outcome;
   }
   plumbing->write_end.reset();
-  Observer observer(environment_);
+  Observer observer(environment_, spec.provider);
   std::string text;
   outcome.interrupted = collect(plumbing->read_end.get(), signals_.get(), child, text, observer);
   int status = 0;

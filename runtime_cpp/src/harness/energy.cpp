@@ -19,8 +19,7 @@ void put_energy_per_inference(json& run) {
     }
     joules += during["energy_joules"].get<double>();
     source = during["energy_source"].get<std::string>();
-    inferences += process["warmup"]["iterations"].get<double>();
-    if (process["latency"].is_object()) inferences += process["latency"]["count"].get<double>();
+    inferences += process["timing"]["timed"].get<double>();
   }
   if (inferences <= 0) {
     run["reasons"]["energy"] = "no inference was counted";

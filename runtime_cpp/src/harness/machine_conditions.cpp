@@ -6,6 +6,7 @@
 
 #include "edgesmith/environment.hpp"
 #include "environment_json.hpp"
+#include "nvml.hpp"
 
 namespace edgesmith::harness {
 namespace {
@@ -102,10 +103,23 @@ std::string hot_zone(const json& process, const json& device) {
   return {};
 }
 
+bool gpu_slowed(const json& process) {
+  if (!has(during(process), "gpu") || !has(during(process)["gpu"], "clock_event_reasons")) {
+    return false;
+  }
+  constexpr std::uint64_t kTrouble =
+      kGpuHardwareSlowdown | kGpuSoftwareThermal | kGpuHardwareThermal | kGpuPowerBrake;
+  return (during(process)["gpu"]["clock_event_reasons"].get<std::uint64_t>() & kTrouble) != 0;
+}
+
 /// Why a process was throttled, or "".
 std::string throttled_by(const json& process, const json& device) {
   if (const std::uint64_t flags = firmware_flags(process); flags != 0) {
     return firmware_words(flags);
+  }
+  if (gpu_slowed(process)) {
+    return "the driver slowed the GPU down against heat or for lack of power: cool it, or look at "
+           "its power supply";
   }
   if (counter_rose(process)) return "the CPU was throttled by heat: cool it, or pause between runs";
   if (kernel_cooled(process)) {

@@ -145,6 +145,7 @@ void Observer::observe() {
   total_.note(now.total_ticks);
   note_energy(now);
   note_power(now);
+  if (gpu_) gpu_->observe();
   ++observations_;
   last_ns_ = clock_.now_ns();
   const std::uint64_t cost_ns = thread_cpu_ns() - start_ns;
@@ -235,6 +236,7 @@ json Observer::result(const json& own) const {
                  {"reasons", json::object()}};
   put_heat(result);
   put_energy(result);
+  if (gpu_) result["gpu"] = gpu_->result();
   if (!steal_.minimum || !steal_.maximum) {
     result["reasons"]["steal_share"] = steal_.reason;
   } else if (!total_.minimum || !total_.maximum) {

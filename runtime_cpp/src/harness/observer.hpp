@@ -10,6 +10,7 @@
 
 #include "edgesmith/clock.hpp"
 #include "edgesmith/environment.hpp"
+#include "gpu_observer.hpp"
 
 namespace edgesmith::harness {
 
@@ -17,8 +18,11 @@ class Observer {
  public:
   static constexpr int kIntervalMs = 100;
 
-  explicit Observer(const Environment& environment)
-      : environment_(environment), clock_(Clock::cheapest()) {}
+  /// \param provider That of the run; one of NVIDIA's has the GPU observed, too.
+  explicit Observer(const Environment& environment, const std::string& provider = "cpu")
+      : environment_(environment), clock_(Clock::cheapest()) {
+    if (provider == "cuda" || provider == "tensorrt") gpu_.emplace();
+  }
 
   /// Observes only while active; the first observation is made at once.
   void set_active(bool active);
@@ -67,6 +71,7 @@ class Observer {
   std::optional<double> energy_joules_;
   std::string energy_reason_ = "the timed part ended before it could be observed";
   std::string energy_source_;
+  std::optional<GpuObserver> gpu_;
 };
 
 }  // namespace edgesmith::harness
