@@ -173,23 +173,19 @@ Status check_binding(const TensorInfo* info, const std::string& name, DataType t
 
 }  // namespace
 
-namespace {
-
 /// What the streams of a model share.
-struct Loaded {
+struct LoadedModel {
   Ort::Env env{nullptr};
   Ort::Session session{nullptr};
 };
 
-}  // namespace
-
 struct Session::State {
-  explicit State(std::shared_ptr<Loaded> shared)
+  explicit State(std::shared_ptr<LoadedModel> shared)
       : loaded(std::move(shared)),
         binding(loaded->session),
         memory(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)) {}
 
-  std::shared_ptr<Loaded> loaded;
+  std::shared_ptr<LoadedModel> loaded;
   Ort::IoBinding binding;
   Ort::RunOptions run_options;
   Ort::MemoryInfo memory;
@@ -215,7 +211,7 @@ Result<RuntimeInfo> runtime_info() {
 Result<Session> Session::open(const std::string& model_path, const SessionSettings& settings) {
   if (Status status = initialize_api(); !status) return status.error();
   return guarded(ErrorCode::kModelOrData, "cannot load " + model_path, [&]() -> Result<Session> {
-    auto loaded = std::make_shared<Loaded>();
+    auto loaded = std::make_shared<LoadedModel>();
     loaded->env = Ort::Env(ORT_LOGGING_LEVEL_ERROR, "edgesmith");
     Result<Ort::SessionOptions> options = make_options(settings);
     if (!options) return options.error();
