@@ -30,11 +30,11 @@ void a_gpu_is_observed(Checks& checks) {
   CHECK_EQUAL(result["clock_event_reasons"].get<int>(), 0x45);
   CHECK(result["power_milliwatts"].is_null());
   CHECK(!result["reasons"]["power_milliwatts"].get<std::string>().empty());
-  const auto hot = harness::not_throttled({process_with(result)}, json::object());
+  const auto hot = harness::not_throttled(json::array({process_with(result)}), json::object());
   CHECK(hot.passed == false && hot.advice.find("GPU") != std::string::npos);
   json cool = result;
   cool["clock_event_reasons"] = 0x5;
-  CHECK(harness::not_throttled({process_with(cool)}, json::object()).passed == true);
+  CHECK(harness::not_throttled(json::array({process_with(cool)}), json::object()).passed == true);
 }
 
 void without_a_gpu(Checks& checks) {
@@ -44,7 +44,7 @@ void without_a_gpu(Checks& checks) {
   CHECK(result["name"].is_null());
   CHECK(!result["reasons"]["name"].get<std::string>().empty());
   CHECK(!Nvml::open(kFakeNvml, 1));
-  CHECK(harness::not_throttled({process_with(result)}, json::object()).passed == true);
+  CHECK(harness::not_throttled(json::array({process_with(result)}), json::object()).passed == true);
 }
 
 }  // namespace
