@@ -58,7 +58,7 @@ std::string why_unusable(const Errors& errors) {
                                     [](const SampleError& error) { return !error.finite; });
   if (broken == 0) return {};
   return std::to_string(broken) + " of " + std::to_string(errors.size()) +
-         " samples gave values that are not finite";
+         " samples have values that are not finite, in the output or its reference";
 }
 
 Measured with_interval(double value, std::optional<Interval> interval, const Groups& groups) {
@@ -86,7 +86,7 @@ SampleError compare_sample(const std::vector<double>& output,
   double output_squares = 0;
   for (std::size_t i = 0; i < output.size(); ++i) {
     const double difference = output[i] - reference[i];
-    error.finite = error.finite && std::isfinite(output[i]);
+    error.finite = error.finite && std::isfinite(output[i]) && std::isfinite(reference[i]);
     error.signal += reference[i] * reference[i];
     error.noise += difference * difference;
     error.max_abs_error = std::max(error.max_abs_error, std::abs(difference));

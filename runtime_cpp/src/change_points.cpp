@@ -9,16 +9,18 @@
 namespace edgesmith {
 namespace {
 
-// PELT's time grows faster than its input where there are no changes.
+// Longer series are looked at as medians of blocks, at most about so many.
 constexpr std::size_t kReducedValues = 2000;
+// PELT's time grows with the square of the places where a change may be, as long as there is none.
+constexpr std::size_t kGridPositions = 500;
 // Times log(n) and the long-run variance; chosen by simulation, see the tests.
 constexpr double kPenalty = 3;
 constexpr double kLargestAutocorrelation = 0.95;
 
-/// Inverse of the standard normal distribution (Acklam's rational approximation, 1e-9).
-double normal_quantile(double p) {
+/// Inverse of the standard normal distribution for p up to a half (Acklam's rational approximation,
+/// 1e-9).
+double lower_normal_quantile(double p) {
   constexpr double kLow = 0.02425;
-  if (p > 0.5) return -normal_quantile(1 - p);
   if (p < kLow) {
     const double q = std::sqrt(-2 * std::log(p));
     return (((((-7.784894002430293e-03 * q - 3.223964580411365e-01) * q - 2.400758277161838e+00) *
@@ -48,6 +50,10 @@ double normal_quantile(double p) {
            1.328068155288572e+01) *
               r +
           1);
+}
+
+double normal_quantile(double p) {
+  return p > 0.5 ? -lower_normal_quantile(1 - p) : lower_normal_quantile(p);
 }
 
 /// Medians of blocks of `size` values; the last block takes what is left over.
@@ -120,8 +126,7 @@ double long_run_variance(const std::vector<double>& values) {
   return first / 2 * (1 + phi) / ((1 - phi) * (1 - phi));
 }
 
-std::vector<std::size_t> pelt(const std::vector<double>& values, double penalty) {
-  const std::size_t count = values.size();
+std::vector<std::size_t> pelt(const std::vector<double>& values, std::size_t grid, double penalty) {
   // Costs leave out the sum of squares, which is the same for all segmentations.
   struct Candidate {
     std::size_t start;
@@ -129,19 +134,18 @@ std::vector<std::size_t> pelt(const std::vector<double>& values, double penalty)
     double best;   ///< Cost of the best segmentation up to the start.
     double total;  ///< The same with a segment from there to the end looked at.
   };
-  std::vector<double> inverse(count + 1, 0);
-  for (std::size_t length = 1; length <= count; ++length) {
-    inverse[length] = 1 / static_cast<double>(length);
-  }
+  const std::size_t count = values.size();
   std::vector<Candidate> candidates{{0, 0, -penalty, 0}};
   std::vector<std::size_t> previous(count + 1, 0);
   double sum = 0;
-  for (std::size_t end = 1; end <= count; ++end) {
-    sum += values[end - 1];
+  for (std::size_t i = 0; i < count; ++i) {
+    sum += values[i];
+    const std::size_t end = i + 1;
+    if (end % grid != 0 && end != count) continue;
     const Candidate* chosen = nullptr;
     for (Candidate& candidate : candidates) {
       const double own = sum - candidate.sum_before;
-      candidate.total = candidate.best - own * own * inverse[end - candidate.start];
+      candidate.total = candidate.best - own * own / static_cast<double>(end - candidate.start);
       if (chosen == nullptr || candidate.total < chosen->total) chosen = &candidate;
     }
     previous[end] = chosen->start;
@@ -163,15 +167,17 @@ std::vector<std::size_t> find_change_points(const std::vector<double>& series) {
   const double variance = long_run_variance(scores);
   if (variance == 0) return {};
   const double penalty = kPenalty * std::log(static_cast<double>(scores.size())) * variance;
-  std::vector<std::size_t> changes = pelt(scores, penalty);
+  const std::size_t grid = (scores.size() + kGridPositions - 1) / kGridPositions;
+  std::vector<std::size_t> changes = pelt(scores, grid, penalty);
   for (std::size_t& change : changes) change *= size;
-  if (size == 1) return changes;
+  const std::size_t step = grid * size;
+  if (step == 1) return changes;
   for (std::size_t i = 0; i < changes.size(); ++i) {
     const std::size_t before = i == 0 ? 0 : changes[i - 1];
     const std::size_t after = i + 1 == changes.size() ? series.size() : changes[i + 1];
-    // Two blocks to each side hold the change and some of both levels.
-    const std::size_t from = changes[i] - std::min(changes[i] - before, 2 * size);
-    changes[i] = best_split(series, from, std::min(after, changes[i] + 2 * size));
+    // Two steps to each side hold the change and some of both levels.
+    const std::size_t from = changes[i] - std::min(changes[i] - before, 2 * step);
+    changes[i] = best_split(series, from, std::min(after, changes[i] + 2 * step));
   }
   return changes;
 }

@@ -16,8 +16,8 @@ std::vector<double> normal_scores(const std::vector<double>& values);
 double long_run_variance(const std::vector<double>& values);
 
 /// Positions at which a new level begins, ascending, without 0: PELT with squared deviations from
-/// the mean, each change costing `penalty`.
-std::vector<std::size_t> pelt(const std::vector<double>& values, double penalty);
+/// the mean, each change costing `penalty`. Only multiples of `grid` are tried.
+std::vector<std::size_t> pelt(const std::vector<double>& values, std::size_t grid, double penalty);
 
 /// The changes of a series of any length, each to the single value.
 std::vector<std::size_t> find_change_points(const std::vector<double>& series);

@@ -53,7 +53,7 @@ double autocovariance(const std::vector<std::vector<double>>& processes, std::si
 }
 
 Inflation within_processes(const ProcessLatencies& processes, double quantile, double threshold) {
-  std::size_t longest = 0;
+  std::size_t longest = 1;
   for (const auto& process : processes) longest = std::max(longest, process.size());
   const std::size_t size = (longest + kLargestBlockCount - 1) / kLargestBlockCount;
   std::vector<std::vector<double>> shares;

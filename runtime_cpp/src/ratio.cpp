@@ -72,6 +72,7 @@ Side side_of(const ProcessLatencies& processes, Random& random) {
   std::vector<double> replicates;
   for (int replicate = 0; replicate < kReplicates; ++replicate) {
     std::vector<double> drawn;
+    drawn.reserve(blocks.size());
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       drawn.push_back(resampled_log_median(blocks[random.below(blocks.size())], random));
     }

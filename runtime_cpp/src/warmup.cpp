@@ -67,6 +67,7 @@ std::optional<Trend> trend_of(const std::vector<double>& series, std::size_t fro
   const std::size_t batches = std::min(kTrendBatches, count);
   if (batches < kLeastValues) return std::nullopt;
   std::vector<double> levels;
+  levels.reserve(batches);
   for (std::size_t i = 0; i < batches; ++i) {
     levels.push_back(
         median_of(series, from + i * count / batches, from + (i + 1) * count / batches));
@@ -76,7 +77,8 @@ std::optional<Trend> trend_of(const std::vector<double>& series, std::size_t fro
   for (std::size_t i = 0; i < batches; ++i) {
     for (std::size_t j = i + 1; j < batches; ++j) {
       slopes.push_back((levels[j] - levels[i]) / static_cast<double>(j - i));
-      score += levels[j] > levels[i] ? 1 : levels[j] < levels[i] ? -1 : 0;
+      if (levels[j] > levels[i]) score += 1;
+      if (levels[j] < levels[i]) score -= 1;
     }
   }
   const double slope = median(slopes);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,65 +58,106 @@ def loss(baseline: Iterable[MetricValue], candidate: Iterable[MetricValue], metr
 
 
 class _Accumulator:
-    """One metric, summed over samples; the first output decides for top-k."""
+    """One metric, summed over samples as the harness does; the first output decides for top-k, the
+    worst of the outputs for the errors."""
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
-        self._sum = 0.0
-        self._noise = 0.0
-        self._signal = 0.0
-        self._worst = 0.0
+        self._hits = 0
+        self._errors: dict[str, _Errors] = {}
+        self._broken = 0
         self._count = 0
 
     def add(
         self, outputs: Mapping[str, Array], reference: Mapping[str, Array], label: int | None
     ) -> None:
         name = next(iter(outputs))
-        found, wanted = outputs[name].reshape(-1), reference[name].reshape(-1)
         self._count += 1
         if self._metric in TOP_K:
             if label is not None:
                 _require_one_row(outputs[name])
-            self._add_top_k(found, wanted, label, TOP_K[self._metric])
+            found, wanted = outputs[name].reshape(-1), reference[name].reshape(-1)
+            self._hits += _in_top(self._metric, found, wanted, label)
             return
-        for one, values in outputs.items():
-            self._add_errors(values.astype(np.float64), reference[one].astype(np.float64))
-
-    def _add_top_k(self, found: Array, wanted: Array, label: int | None, k: int) -> None:
-        if found.size <= k:
-            raise ModelError(
-                f"{self._metric} needs an output of more than {k} classes, the model's first"
-                f" output has {found.size}",
-                where="data.metrics",
-                hint="use cosine, sqnr_db or max_abs_error",
-            )
-        truth = int(wanted.argmax()) if label is None else label
-        if not 0 <= truth < found.size:
-            raise ModelError(
-                f"the label {truth} is no class of the model's {found.size}",
-                where="data.evaluation",
-                hint="yield labels that index the model's first output",
-            )
-        # A stable order makes ties fall to the lower class, as in the harness.
-        best = np.argsort(-found, kind="stable")[:k]
-        self._sum += float(truth in best)
-
-    def _add_errors(self, found: Array, wanted: Array) -> None:
-        norms = float(np.linalg.norm(found) * np.linalg.norm(wanted))
-        self._sum += float(np.vdot(found, wanted)) / norms if norms else 1.0
-        self._noise += float(np.square(found - wanted).sum())
-        self._signal += float(np.square(wanted).sum())
-        self._worst = max(self._worst, float(np.abs(found - wanted).max(initial=0.0)))
+        pairs = [
+            (one, values.astype(np.float64), reference[one].astype(np.float64))
+            for one, values in outputs.items()
+        ]
+        if not all(np.isfinite(found).all() and np.isfinite(to).all() for _, found, to in pairs):
+            self._broken += 1
+            return
+        for one, values, wanted in pairs:
+            self._errors.setdefault(one, _Errors()).add(values, wanted)
 
     def value(self) -> MetricValue:
-        match self._metric:
-            case "max_abs_error":
-                value = self._worst
-            case "sqnr_db":
-                value = sqnr_db(self._signal, self._noise)
-            case _:
-                value = self._sum / self._count
+        if self._broken:
+            raise ModelError(
+                f"{self._broken} of {self._count} samples have values that are not finite, in the"
+                " output or its reference",
+                where="data.metrics",
+                hint="mend the model, or leave these samples out of data.evaluation",
+            )
+        if self._metric in TOP_K:
+            value = self._hits / self._count
+        else:
+            values = [errors.value(self._metric) for errors in self._errors.values()]
+            value = max(values) if self._metric in LOWER_IS_BETTER else min(values)
         return MetricValue(name=self._metric, value=value, samples=self._count)
+
+
+class _Errors:
+    """Differences of one output from its reference."""
+
+    def __init__(self) -> None:
+        self._cosine = 0.0
+        self._noise = 0.0
+        self._signal = 0.0
+        self._worst = 0.0
+        self._count = 0
+
+    def add(self, found: Array, wanted: Array) -> None:
+        power, signal = float(np.square(found).sum()), float(np.square(wanted).sum())
+        if power == 0.0 or signal == 0.0:
+            self._cosine += float(power == signal)
+        else:
+            self._cosine += min(1.0, float((found * wanted).sum()) / math.sqrt(power * signal))
+        self._noise += float(np.square(found - wanted).sum())
+        self._signal += signal
+        self._worst = max(self._worst, float(np.abs(found - wanted).max(initial=0.0)))
+        self._count += 1
+
+    def value(self, metric: str) -> float:
+        match metric:
+            case "max_abs_error":
+                return self._worst
+            case "sqnr_db":
+                return sqnr_db(self._signal, self._noise)
+            case _:
+                return self._cosine / self._count
+
+
+def _in_top(metric: str, found: Array, wanted: Array, label: int | None) -> bool:
+    """Whether the label, or without one the reference's best, is among the output's best."""
+    k = TOP_K[metric]
+    if found.size <= k:
+        raise ModelError(
+            f"{metric} needs an output of more than {k} classes, the model's first"
+            f" output has {found.size}",
+            where="data.metrics",
+            hint="use cosine, sqnr_db or max_abs_error",
+        )
+    truth = int(wanted.argmax()) if label is None else label
+    if not 0 <= truth < found.size:
+        raise ModelError(
+            f"the label {truth} is no class of the model's {found.size}",
+            where="data.evaluation",
+            hint="yield labels that index the model's first output",
+        )
+    compared = found if label is not None else np.concatenate([found, wanted])
+    if np.isnan(compared.astype(np.float64)).any():
+        return False
+    # A stable order makes ties fall to the lower class, as in the harness.
+    return truth in np.argsort(-found, kind="stable")[:k]
 
 
 def _require_one_row(output: Array) -> None:

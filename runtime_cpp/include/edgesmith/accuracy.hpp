@@ -17,7 +17,7 @@ struct SampleError {
   double noise = 0;   ///< Sum of squares of the difference.
   double cosine = 0;  ///< 1 if both are all zero, 0 if one is.
   double max_abs_error = 0;
-  bool finite = true;  ///< Every value of the output is finite.
+  bool finite = true;  ///< Every value of the output and of the reference is finite.
 };
 
 /// \param output, reference Of equal length.

@@ -92,6 +92,7 @@ Evaluation evaluation_from_json(const json& document) {
   evaluation.agreement = bools_from(document.at("agreement"));
   evaluation.top1 = bools_from(document.at("top1"));
   evaluation.top5 = bools_from(document.at("top5"));
+  evaluation.labels_reason = document.at("labels_reason").get<std::string>();
   evaluation.groups = document.at("groups").get<Groups>();
   for (const json& output : document.at("outputs")) {
     OutputErrors errors;
@@ -111,7 +112,9 @@ json accuracy_json(const Evaluation& evaluation) {
   json list = json::array();
   const std::string first = evaluation.outputs.empty() ? "" : evaluation.outputs.front().output;
   const std::vector<bool>& top1 = hits("top1", evaluation);
-  if (!top1.empty()) {
+  if (!evaluation.labels_reason.empty()) {
+    list.push_back(entry("top1", first, 0, "labels", {{}, {}, evaluation.labels_reason}));
+  } else if (!top1.empty()) {
     list.push_back(entry("top1", first, top1.size(),
                          evaluation.top1.empty() ? "reference" : "labels",
                          proportion(top1, evaluation.groups)));
@@ -148,6 +151,9 @@ json reference_json(const Evaluation& evaluation) {
 PairedLoss accuracy_loss(const std::string& metric, const Evaluation& baseline,
                          const Evaluation& candidate) {
   if (metric == "top1" || metric == "top5") {
+    for (const Evaluation* one : {&baseline, &candidate}) {
+      if (!one->labels_reason.empty()) return {{{}, {}, one->labels_reason}, {}};
+    }
     if (hits(metric, baseline).empty() || hits(metric, candidate).empty()) {
       return {{{}, {}, metric + " needs labels or references, and enough classes"}, {}};
     }

@@ -146,15 +146,31 @@ class Evaluator {
   void compare_classes(const std::vector<double>& values, const std::vector<double>& reference,
                        std::int64_t sample) {
     evaluation_.classes = static_cast<std::int64_t>(values.size());
-    if (values.size() < 2) return;
-    if (!reference.empty()) {
+    if (values.size() >= 2 && !reference.empty()) {
       const std::int64_t best = argmax(values);
       evaluation_.agreement.push_back(best >= 0 && best == argmax(reference));
     }
-    if (labels_.empty()) return;
+    if (labels_.empty() || !evaluation_.labels_reason.empty()) return;
     const std::int64_t label = labels_[static_cast<std::size_t>(sample)];
+    if (std::string reason = why_unlabelled(label, sample); !reason.empty()) {
+      evaluation_.labels_reason = std::move(reason);
+      evaluation_.top1.clear();
+      evaluation_.top5.clear();
+      return;
+    }
     evaluation_.top1.push_back(in_top(values, label, 1));
     if (values.size() > 5) evaluation_.top5.push_back(in_top(values, label, 5));
+  }
+
+  /// Why the label of a sample cannot be compared with its output.
+  std::string why_unlabelled(std::int64_t label, std::int64_t sample) const {
+    if (evaluation_.classes < 2) {
+      return "labels need an output of two classes or more, the first output has " +
+             std::to_string(evaluation_.classes) + " for a sample";
+    }
+    if (label >= 0 && label < evaluation_.classes) return {};
+    return "the label " + std::to_string(label) + " of sample " + std::to_string(sample) +
+           " is no class of the first output's " + std::to_string(evaluation_.classes);
   }
 
   Session& session_;

@@ -24,7 +24,8 @@ struct Evaluation {
   std::vector<bool> agreement;  ///< The first output's argmax equals that of the reference.
   std::vector<bool> top1;       ///< Against the labels; empty without labels.
   std::vector<bool> top5;
-  Groups groups;  ///< Of the samples; empty where they are independent.
+  std::string labels_reason;  ///< Why top1 is empty though there are labels.
+  Groups groups;              ///< Of the samples; empty where they are independent.
 };
 
 /// Where the reference of an output stands in the samples file, by order of preference.

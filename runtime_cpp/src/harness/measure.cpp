@@ -42,6 +42,7 @@ json evaluation_json(const Evaluation& evaluation) {
           {"agreement", bools_json(evaluation.agreement)},
           {"top1", bools_json(evaluation.top1)},
           {"top5", bools_json(evaluation.top5)},
+          {"labels_reason", evaluation.labels_reason},
           {"groups", evaluation.groups}};
 }
 
