@@ -16,10 +16,12 @@ std::uint64_t binomial_quantile(std::uint64_t n, double p, double probability) {
   const double mean = static_cast<double>(n) * p;
   const double first = mean - 12 * std::sqrt(mean * (1 - p)) - 40;
   std::uint64_t k = first > 0 ? static_cast<std::uint64_t>(first) : 0;
+  double term = std::exp(log_binomial(k, n, p));
   double cumulative = 0;
   for (; k < n; ++k) {
-    cumulative += std::exp(log_binomial(k, n, p));
+    cumulative += term;
     if (cumulative >= probability) return k;
+    term *= static_cast<double>(n - k) / static_cast<double>(k + 1) * p / (1 - p);
   }
   return n;
 }

@@ -135,6 +135,10 @@ std::vector<std::size_t> pelt(const std::vector<double>& values, std::size_t gri
     double total;  ///< The same with a segment from there to the end looked at.
   };
   const std::size_t count = values.size();
+  std::vector<double> inverse(count + 1, 0);
+  for (std::size_t length = 1; length <= count; ++length) {
+    inverse[length] = 1 / static_cast<double>(length);
+  }
   std::vector<Candidate> candidates{{0, 0, -penalty, 0}};
   std::vector<std::size_t> previous(count + 1, 0);
   double sum = 0;
@@ -145,7 +149,7 @@ std::vector<std::size_t> pelt(const std::vector<double>& values, std::size_t gri
     const Candidate* chosen = nullptr;
     for (Candidate& candidate : candidates) {
       const double own = sum - candidate.sum_before;
-      candidate.total = candidate.best - own * own / static_cast<double>(end - candidate.start);
+      candidate.total = candidate.best - own * own * inverse[end - candidate.start];
       if (chosen == nullptr || candidate.total < chosen->total) chosen = &candidate;
     }
     previous[end] = chosen->start;

@@ -40,7 +40,7 @@ Row simulate(const test::Noise& noise, std::size_t count, std::size_t warmup, do
   Row row;
   Random random(7);
   // Long series take long; a quarter of the experiments tells their shares well enough.
-  const int experiments = std::max(1, test::experiment_count() / (count > 10000 ? 4 : 1));
+  const int experiments = std::max(1, test::experiment_count() / (count >= 2000 ? 4 : 1));
   for (int experiment = 0; experiment < experiments; ++experiment) {
     std::vector<double> series = noise(count, random);
     for (std::size_t i = 0; i < warmup; ++i) series[i] *= slow_down;
