@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -137,6 +138,10 @@ void ratios(Checks& checks) {
   CHECK(again.ci95->low == ratio.ci95->low && again.ci95->high == ratio.ci95->high);
   const Measured single = median_ratio({slow[0]}, fast);
   CHECK(single.value && !single.ci95 && !single.reason.empty());
+  // Where only the processes vary, the interval is Welch's: two processes that are 10 % apart.
+  const ProcessLatencies apart{{10000, 10000}, {11000, 11000}};
+  const double half = std::log(median_ratio(apart, apart).ci95->high);
+  CHECK_NEAR(half, student_t_quantile(2) * std::log(1.1) / std::sqrt(2.0), 0.1 * half);
   const Measured constant = median_ratio({{4}, {4}}, {{2}, {2}});
   CHECK_NEAR(constant.ci95->low, 2, 1e-12);
   CHECK_NEAR(constant.ci95->high, 2, 1e-12);
