@@ -52,6 +52,7 @@ void profiles(Checks& checks) {
   if (!profile) return;
   CHECK_EQUAL(profile->placement["P"].get<int>(), 1);
   CHECK_EQUAL(profile->operators[0]["total_ns"].get<int>(), 5000);
+  CHECK_EQUAL(profile->operators[0]["inferences"].get<int>(), 1);
 }
 
 }  // namespace

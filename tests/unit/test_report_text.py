@@ -110,6 +110,40 @@ def test_colours_do_not_move_the_columns(report: dict[str, Any]) -> None:
     assert re.sub(r"\x1b\[\d+m", "", coloured) == render_report(report, Style())
 
 
+def test_profiles_stand_next_to_each_other(report: dict[str, Any]) -> None:
+    for run in report["runs"][:2]:
+        for entry in run["profile"]:
+            entry["inferences"] = 10
+    text = render_report(report, Style(width=100))
+    rows = [line.split() for line in text.splitlines()]
+    assert ["Conv", "120", "µs,", "80", "%", "in", "6", "nodes", "-"] in rows
+    assert ["QGemm", "-", "30.0", "µs,", "20", "%", "in", "2", "nodes"] in rows
+    for run in report["runs"]:
+        run["profile"] = None
+    assert "time by operator" not in render_report(report, Style(width=100))
+
+
+def scenario_report(report: dict[str, Any], scenario: str, found: dict[str, Any]) -> str:
+    for run in report["runs"]:
+        run["requested"]["scenario"], run["scenario"] = scenario, found
+    return render_report(report, Style(width=100))
+
+
+def test_scenarios_tell_what_they_found(report: dict[str, Any]) -> None:
+    delay = {"p50_ns": 60_000, "p99_ns": 90_000, "max_ns": 1_200_000}
+    frames = {"kind": "fixed-rate", "rate_hz": 30.0, "frames": 1500, "late": 30, "waiting": 7}
+    more = {"late_share": 0.02, "max_queue": 9, "achieved_hz": 29.5, "wake_delay": delay}
+    text = scenario_report(report, "fixed-rate:30", frames | more)
+    assert "30 frames/s" in text
+    for needed in ("30 of 1,500 (2 %)", "29.5 of 30 /s", "9, 7 left", "up to 1.20 ms"):
+        assert needed in text, needed
+    soak = {"kind": "soak", "latency_growth": 0.012, "memory_growth": -0.0001}
+    text = scenario_report(report, "soak:60", soak)
+    assert "soak of 60 s" in text
+    assert "+1.20 %" in text
+    assert "2 streams at once" in scenario_report(report, "offline:2", {"kind": "offline"})
+
+
 def test_ascii_terminals_get_ascii(report: dict[str, Any]) -> None:
     report["context"]["device"]["cpu"] = "Prozessor Größe 日本"
     text = render_report(report, Style(ascii_only=True))

@@ -17,6 +17,7 @@ from edgesmith.report.numbers import (
     significant,
 )
 from edgesmith.report.plain import Colour, Style, cleaned, wrap
+from edgesmith.report.profile import render_profile
 from edgesmith.report.table import render_table
 from edgesmith.report.views import (
     ComparisonView,
@@ -91,6 +92,7 @@ def _tables(runs: Sequence[RunView], style: Style) -> list[list[str]]:
         fits = len(title) + len(_INTERVAL_NOTE) + 2 <= style.width
         note = style.paint(f"  {_INTERVAL_NOTE}", "dim") if fits else ""
         blocks.append([style.paint(title, "bold") + note, *render_table(together, style)])
+        blocks.append(render_profile(together, style))
     return blocks
 
 

@@ -90,6 +90,7 @@ class RunView:
     size_bytes: int | None
     conditions: tuple[Condition, ...]
     found: Mapping[str, Any]
+    profile: tuple[Mapping[str, Any], ...] = ()
     not_readable: tuple[str, ...] = ()
     joules_per_inference: float | None = None
 
@@ -199,6 +200,7 @@ def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None]) -> RunView:
             for c in (run["conditions"] if own else ())
         ),
         found=(run.get("scenario") or {}) if own else {},
+        profile=tuple(run["profile"] or ()) if own else (),
         not_readable=tuple(run.get("not_readable", ())) if own else (),
         joules_per_inference=(run.get("energy") or {}).get("joules_per_inference") if own else None,
     )

@@ -49,8 +49,14 @@ struct Operator {
   std::uint64_t total_ns = 0;
 };
 
-/// When the second inference began, in the profile's microseconds; 0 if there is only one.
-std::int64_t end_of_first_inference(const json& events) {
+/// Which inferences of a profile count.
+struct Counted {
+  std::int64_t from = 0;  ///< In the profile's microseconds.
+  std::uint64_t inferences = 1;
+};
+
+/// All but the first, unless it is the only one.
+Counted counted_inferences(const json& events) {
   std::vector<std::int64_t> starts;
   for (const json& event : events) {
     if (event.value("cat", "") == "Session" && event.value("name", "") == "model_run") {
@@ -58,10 +64,12 @@ std::int64_t end_of_first_inference(const json& events) {
     }
   }
   std::sort(starts.begin(), starts.end());
-  return starts.size() > 1 ? starts[1] : 0;
+  if (starts.size() < 2) return {};
+  return {starts[1], starts.size() - 1};
 }
 
-json operator_list(const std::map<std::pair<std::string, std::string>, Operator>& operators) {
+json operator_list(const std::map<std::pair<std::string, std::string>, Operator>& operators,
+                   std::uint64_t inferences) {
   std::uint64_t total_ns = 0;
   for (const auto& [key, entry] : operators) total_ns += entry.total_ns;
   std::vector<json> rows;
@@ -70,6 +78,7 @@ json operator_list(const std::map<std::pair<std::string, std::string>, Operator>
         total_ns == 0 ? 0.0 : static_cast<double>(entry.total_ns) / static_cast<double>(total_ns);
     rows.push_back({{"op_type", key.first},
                     {"provider", key.second},
+                    {"inferences", inferences},
                     {"count", entry.count},
                     {"total_ns", entry.total_ns},
                     {"share", share}});
@@ -88,7 +97,7 @@ Result<Profile> parse_profile(const std::string& text) {
     return Error{ErrorCode::kHarness, "the runtime's profile is not a list of events"};
   }
   try {
-    const std::int64_t counted_from = end_of_first_inference(events);
+    const Counted counted = counted_inferences(events);
     const std::string suffix = "_kernel_time";
     std::map<std::string, std::set<std::string>> nodes;
     std::map<std::pair<std::string, std::string>, Operator> operators;
@@ -103,7 +112,7 @@ Result<Profile> parse_profile(const std::string& text) {
       const std::string provider = details.value("provider", "");
       // Names may be empty or repeat in subgraphs; index and name together tell nodes apart.
       nodes[provider].insert(details.value("node_index", "") + "/" + name);
-      if (event.value("ts", std::int64_t{0}) < counted_from) continue;
+      if (event.value("ts", std::int64_t{0}) < counted.from) continue;
       Operator& entry = operators[{details.value("op_name", ""), provider}];
       entry.count += 1;
       entry.total_ns += event.value("dur", std::uint64_t{0}) * 1000;
@@ -111,7 +120,7 @@ Result<Profile> parse_profile(const std::string& text) {
     Profile profile;
     profile.placement = json::object();
     for (const auto& [provider, names] : nodes) profile.placement[provider] = names.size();
-    profile.operators = operator_list(operators);
+    profile.operators = operator_list(operators, counted.inferences);
     return profile;
   } catch (const json::exception& failure) {
     return Error{ErrorCode::kHarness, std::string("the runtime's profile: ") + failure.what()};

@@ -56,7 +56,8 @@ Result<ScheduleOutcome> run_schedule(const Timer& timer, const ScheduleGoal& goa
   std::int64_t next = start;
   while (outcome.done < frames.size()) {
     const std::int64_t arrival = next;
-    std::int64_t begin = timer.now_ns();
+    // Work on a frame that waits begins where the last one ended.
+    std::int64_t begin = end;
     if (begin < arrival) {
       timer.sleep_until_ns(arrival);
       begin = timer.now_ns();
