@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <ctime>
+#include <memory>
+#include <optional>
 
 #include "file.hpp"
 
@@ -33,14 +36,19 @@ std::size_t most_frames(const ScheduleGoal& goal) {
   return static_cast<std::size_t>(std::clamp(wanted, 1.0, static_cast<double>(kMostFrames)));
 }
 
+/// Work on one frame, copying it in included.
+Status infer(Stream& stream) {
+  Status status = stream.load_next();
+  return status ? stream.session.run() : status;
+}
+
 /// What the first inferences do slower would otherwise make later frames wait.
 Status lead_in(Stream& stream, const SystemTimer& timer, double min_seconds) {
   constexpr int kLeast = 5;
   const auto limit_ns = static_cast<std::int64_t>(std::min(0.5, 0.1 * min_seconds) * 1e9);
   const std::int64_t start = timer.now_ns();
   for (int i = 0; i < kLeast || timer.now_ns() - start < limit_ns; ++i) {
-    if (Status status = stream.load_next(); !status) return status;
-    if (Status status = stream.session.run(); !status) return status;
+    if (Status status = infer(stream); !status) return status;
   }
   return Done{};
 }
@@ -75,10 +83,7 @@ Result<json> run_fixed_rate(Stream& stream, const ScheduleGoal& goal, int fd) {
   std::vector<Frame> frames(most_frames(goal));
   const auto wake_delays = std::make_unique<LatencyHistogram>();
   if (Status status = lead_in(stream, timer, goal.min_seconds); !status) return status.error();
-  const auto work = [&stream]() -> Status {
-    if (Status status = stream.load_next(); !status) return status;
-    return stream.session.run();
-  };
+  const auto work = [&stream] { return infer(stream); };
   Result<ScheduleOutcome> outcome = run_schedule(timer, goal, work, frames, *wake_delays);
   if (!outcome) return outcome.error();
   Status written = write_frames(fd, frames, static_cast<std::size_t>(outcome->done));

@@ -7,14 +7,14 @@ namespace edgesmith::harness {
 
 std::size_t LatencyHistogram::bin_of(std::uint64_t value) {
   if (value < kSub) return static_cast<std::size_t>(value);
-  const int octave = 63 - __builtin_clzll(value) - kSubBits;
+  const unsigned octave = 63U - static_cast<unsigned>(__builtin_clzll(value)) - kSubBits;
   const auto within = static_cast<std::size_t>(value >> octave) - kSub;
-  return static_cast<std::size_t>(octave + 1) * kSub + within;
+  return (octave + std::size_t{1}) * kSub + within;
 }
 
 std::int64_t LatencyHistogram::middle_of(std::size_t bin) {
   if (bin < kSub) return static_cast<std::int64_t>(bin);
-  const auto octave = static_cast<int>(bin / kSub) - 1;
+  const auto octave = static_cast<unsigned>(bin / kSub) - 1;
   const std::uint64_t low = static_cast<std::uint64_t>(bin % kSub + kSub) << octave;
   return static_cast<std::int64_t>(low + ((std::uint64_t{1} << octave) - 1) / 2);
 }

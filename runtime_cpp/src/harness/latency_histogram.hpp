@@ -23,12 +23,12 @@ class LatencyHistogram {
   std::optional<std::int64_t> quantile(double quantile) const;
 
  private:
-  static constexpr int kSubBits = 7;
+  static constexpr unsigned kSubBits = 7;
   static constexpr std::size_t kSub = std::size_t{1} << kSubBits;
   static std::size_t bin_of(std::uint64_t value);
   static std::int64_t middle_of(std::size_t bin);
 
-  std::array<std::uint32_t, (63 - kSubBits + 1) * kSub> counts_{};
+  std::array<std::uint32_t, (64 - kSubBits) * kSub> counts_{};
   std::uint64_t count_ = 0;
   std::int64_t maximum_ = 0;
 };

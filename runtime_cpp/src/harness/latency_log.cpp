@@ -52,7 +52,7 @@ std::uint64_t LatencyLog::random_below(std::uint64_t limit) {
 
 Status LatencyLog::append(const std::int64_t* latencies, std::uint64_t count) {
   Chunk chunk{};
-  std::uint64_t filled = 0;
+  std::size_t filled = 0;
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint64_t position = timed_ % stride_;
     if (position == 0) pick_ = stride_ == 1 ? 0 : random_below(stride_);
@@ -78,9 +78,12 @@ Status LatencyLog::write(const std::int64_t* latencies, std::uint64_t count) {
 Status LatencyLog::halve() {
   Chunk chunk{};
   for (std::uint64_t from = 0; from < kept_; from += chunk.size()) {
-    const std::uint64_t count = std::min<std::uint64_t>(chunk.size(), kept_ - from);
+    const auto count =
+        static_cast<std::size_t>(std::min<std::uint64_t>(chunk.size(), kept_ - from));
     if (!read_at(fd_, chunk.data(), count, from)) return system_error("cannot thin the latencies");
-    for (std::uint64_t i = 0; i < count / 2; ++i) chunk[i] = chunk[2 * i + random_below(2)];
+    for (std::size_t i = 0; i < count / 2; ++i) {
+      chunk[i] = chunk[2 * i + static_cast<std::size_t>(random_below(2))];
+    }
     if (!write_at(fd_, chunk.data(), count / 2, from / 2)) {
       return system_error("cannot thin the latencies");
     }

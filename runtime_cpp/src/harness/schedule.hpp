@@ -69,7 +69,7 @@ Result<ScheduleOutcome> run_schedule(const Timer& timer, const ScheduleGoal& goa
     }
     if (Status status = work(); !status) return status.error();
     end = timer.now_ns();
-    frames[outcome.done++] = {end - arrival, end - begin};
+    frames[static_cast<std::size_t>(outcome.done++)] = {end - arrival, end - begin};
     next = start + arrival_ns(goal.rate_hz, outcome.done);
     if (end > next) ++outcome.late;
     const bool long_enough =
