@@ -64,12 +64,10 @@ struct EnergyCounter {
 };
 
 /// Bits of a Raspberry Pi's firmware; each stands 16 bits higher for "since the machine started".
-enum FirmwareFlag : std::uint64_t {
-  kUnderVoltage = 1,
-  kFrequencyCapped = 2,
-  kFirmwareThrottled = 4,
-  kSoftTemperatureLimit = 8,
-};
+constexpr std::uint64_t kUnderVoltage = 1;
+constexpr std::uint64_t kFrequencyCapped = 2;
+constexpr std::uint64_t kFirmwareThrottled = 4;
+constexpr std::uint64_t kSoftTemperatureLimit = 8;
 constexpr unsigned kStickyShift = 16;
 
 /// What can be read often, while something is measured: of the whole machine.
@@ -79,7 +77,7 @@ struct Sensors {
   Reading<NamedValues> temperature_millicelsius;
   Reading<std::uint64_t> throttle_count;           ///< Sum of the kernel's counters (x86).
   Reading<std::uint64_t> cooling_state;            ///< Above 0, the kernel slows CPUs down.
-  Reading<std::uint64_t> firmware_throttle_flags;  ///< FirmwareFlag bits (Raspberry Pi).
+  Reading<std::uint64_t> firmware_throttle_flags;  ///< Bits as above (Raspberry Pi).
   Reading<std::vector<EnergyCounter>> energy;      ///< Of CPU packages (RAPL).
   Reading<NamedValues> power_milliwatts;           ///< Of power rails (INA3221, Jetson).
   Reading<std::uint64_t> steal_ticks;

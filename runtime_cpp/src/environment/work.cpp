@@ -11,8 +11,13 @@
 namespace edgesmith::sensors {
 namespace {
 
-/// Columns of /proc/stat; guest time is already in user.
-enum Column : std::size_t { kUser, kNice, kSystem, kIdle, kIowait, kIrq, kSoftirq, kSteal };
+// Columns of /proc/stat; 3 is idle, 4 iowait; guest time is already in user.
+constexpr std::size_t kUser = 0;
+constexpr std::size_t kNice = 1;
+constexpr std::size_t kSystem = 2;
+constexpr std::size_t kIrq = 5;
+constexpr std::size_t kSoftirq = 6;
+constexpr std::size_t kSteal = 7;
 using TickRow = std::array<std::uint64_t, 8>;
 
 constexpr const char* kNoTicks = "/proc/stat has no line of CPU times";

@@ -37,6 +37,8 @@ class Nvml {
 
   Nvml(Nvml&&) noexcept;
   Nvml& operator=(Nvml&&) noexcept;
+  Nvml(const Nvml&) = delete;
+  Nvml& operator=(const Nvml&) = delete;
   ~Nvml();
 
   const std::string& name() const;

@@ -62,7 +62,8 @@ void put_other_work(json& result, const json& own, std::uint64_t observer_ns) {
   const std::optional<double> busy = rise(own, "busy_ticks");
   const std::optional<double> wall = wall_ns(own);
   if (!busy || !wall) {
-    return put_null(result, "other_cpus_busy", busy ? kTooShort : reason_of(own, "busy_ticks"));
+    put_null(result, "other_cpus_busy", busy ? kTooShort : reason_of(own, "busy_ticks"));
+    return;
   }
   const auto tick_ns = static_cast<double>(Environment::tick_ns());
   const auto cpus = own["before"]["counted_cpus"].get<double>();
