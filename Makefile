@@ -4,9 +4,11 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CPP_BUILD := build/cpp
 # Several sources in one compilation: half the time, for the same checks.
 CPP_OPTIONS := -G Ninja -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=10
+# For each target.
+FUZZ_SECONDS := 120
 CPP_FILES = $(shell git ls-files 'runtime_cpp/*.cpp' 'runtime_cpp/*.hpp')
 
-.PHONY: demo test check-slow lint tidy test-python test-cpp test-cpp-sanitized bench docs format venv-test \
+.PHONY: demo test check-slow fuzz lint tidy test-python test-cpp test-cpp-sanitized bench docs format venv-test \
   test-python-here test-python-devices
 
 demo:
@@ -56,8 +58,11 @@ test-python-here: venv-test
 test-python-devices: venv-test
 	pytest tests/device
 
-check-slow: test
+check-slow: test fuzz
 	pytest -m slow
+
+fuzz: venv-test
+	tools/fuzz.sh build/fuzz $(FUZZ_SECONDS)
 
 bench: venv-test
 	@for program in benchmarks/bench_*.py; do echo "== $$program"; (cd benchmarks && python $$(basename $$program)) || exit 1; done

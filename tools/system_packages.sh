@@ -6,6 +6,8 @@ set -u
 # program or file that proves presence | Debian package | what is skipped without it
 needs=(
   "g++|g++|C++ tests under AddressSanitizer and UBSan, toolchain = \"gcc\""
+  "clang++|clang|fuzzing in make check-slow"
+  "/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-$(uname -m).a|libclang-rt-dev|fuzzing in make check-slow"
   "/usr/include/valijson/validator.hpp|libvalijson-dev|the C++ check of reports against their schema"
   "/usr/sbin/sshd|openssh-server|the tests of devices over SSH"
   "ssh|openssh-client|the tests of devices over SSH"
@@ -22,7 +24,7 @@ needs=(
 
 present() {
   case "$1" in
-    /*) [ -e "$1" ] ;;
+    /*) compgen -G "$1" >/dev/null ;;
     *) command -v "$1" >/dev/null 2>&1 ;;
   esac
 }

@@ -3,6 +3,10 @@ include_guard(GLOBAL)
 
 option(EDGESMITH_WERROR "Turn warnings into errors" OFF)
 option(EDGESMITH_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+option(EDGESMITH_FUZZ "Build the fuzz targets with clang's libFuzzer; implies EDGESMITH_SANITIZE" OFF)
+if(EDGESMITH_FUZZ)
+  set(EDGESMITH_SANITIZE ON)
+endif()
 # Relative to bin/: bundles keep the runtime library in lib/ whatever the host's own layout is.
 set(EDGESMITH_RUNTIME_LIBDIR "lib" CACHE STRING "Folder beside bin/ that holds libonnxruntime")
 
@@ -27,6 +31,10 @@ if(EDGESMITH_SANITIZE)
     # GCC sees uninitialized values in its own library once sanitizers have rewritten it.
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(edgesmith-options INTERFACE -fsanitize=address,undefined)
+endif()
+
+if(EDGESMITH_FUZZ)
+  target_compile_options(edgesmith-options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
 function(edgesmith_strip_release target)

@@ -1,6 +1,5 @@
 #include "digest.hpp"
 
-#include <fcntl.h>
 #include <sodium/crypto_hash_sha256.h>
 #include <unistd.h>
 
@@ -52,9 +51,9 @@ Result<FileDigest> digest_descriptor(int fd, const std::string& name) {
 }
 
 Result<FileDigest> digest_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return system_error("cannot read " + path);
-  return digest_descriptor(file.get(), path);
+  const Result<OpenFile> file = open_file(path);
+  if (!file) return file.error();
+  return digest_descriptor(file->descriptor.get(), path);
 }
 
 }  // namespace edgesmith

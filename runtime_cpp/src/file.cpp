@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 namespace edgesmith {
@@ -30,7 +31,21 @@ void Descriptor::reset() {
 Error system_error(const std::string& what) {
   const int number = errno;
   const bool full = number == ENOSPC || number == EDQUOT;
-  return {full ? ErrorCode::kDevice : ErrorCode::kFileSystem, what + ": " + std::strerror(number)};
+  return {full ? ErrorCode::kDevice : ErrorCode::kFileSystem,
+          what + ": " + std::strerror(number) + (full ? "; free some space there" : "")};
+}
+
+Result<OpenFile> open_file(const std::string& path) {
+  OpenFile file;
+  file.descriptor = Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.descriptor) return system_error("cannot read " + path);
+  struct stat info{};
+  if (::fstat(file.descriptor.get(), &info) != 0) return system_error("cannot read " + path);
+  if (!S_ISREG(info.st_mode)) {
+    return Error{ErrorCode::kFileSystem, "cannot read " + path + ": it is not a regular file"};
+  }
+  file.bytes = static_cast<std::uint64_t>(info.st_size);
+  return file;
 }
 
 Result<std::string> read_file(const std::string& path, std::uint64_t limit_bytes) {
@@ -75,6 +90,26 @@ Status write_parts(int fd, const std::string& path, const std::vector<std::strin
       return Error{status.error().code, path + ": " + status.error().message};
     }
   }
+  return Done{};
+}
+
+/// What a path names in the end, if that exists.
+std::string without_links(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
+                                                         &std::free);
+  return real == nullptr ? path : real.get();
+}
+
+/// Writes to a device or a pipe; a pipe that nobody reads is not waited for.
+Status write_to_device(const std::string& path, const std::vector<std::string_view>& parts) {
+  const Descriptor device(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!device) return system_error("cannot write " + path);
+  if (::fcntl(device.get(), F_SETFL, 0) != 0) return system_error("cannot write " + path);
+  return write_parts(device.get(), path, parts);
+}
+
+Status write_and_sync(int fd, const std::string& path, const std::vector<std::string_view>& parts) {
+  if (Status status = write_parts(fd, path, parts); !status) return status;
   // mkostemp makes private files; what we write is meant to be read like any other result.
   if (::fchmod(fd, 0644) != 0) return system_error("cannot set the mode of " + path);
   if (::fsync(fd) != 0) return system_error("cannot sync " + path);
@@ -83,11 +118,19 @@ Status write_parts(int fd, const std::string& path, const std::vector<std::strin
 
 }  // namespace
 
-Status write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts) {
-  std::string temporary = path + ".tmp-XXXXXX";
+Status write_file_atomically(const std::string& wanted,
+                             const std::vector<std::string_view>& parts) {
+  struct stat info{};
+  const bool exists = ::stat(wanted.c_str(), &info) == 0;
+  if (exists && S_ISDIR(info.st_mode)) {
+    return Error{ErrorCode::kFileSystem, "cannot write " + wanted + ": it is a folder"};
+  }
+  if (exists && !S_ISREG(info.st_mode)) return write_to_device(wanted, parts);
+  const std::string path = without_links(wanted);
+  std::string temporary = temporary_prefix(path) + "XXXXXX";
   Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!file) return system_error("cannot write " + path);
-  Status status = write_parts(file.get(), path, parts);
+  Status status = write_and_sync(file.get(), path, parts);
   if (status && ::rename(temporary.c_str(), path.c_str()) != 0) {
     status = system_error("cannot write " + path);
   }
@@ -101,6 +144,8 @@ Status write_file_atomically(const std::string& path, const std::vector<std::str
   }
   return Done{};
 }
+
+std::string temporary_prefix(const std::string& path) { return without_links(path) + ".tmp-"; }
 
 std::string parent_folder(const std::string& path) {
   const std::size_t slash = path.find_last_of('/');

@@ -31,6 +31,16 @@ class Descriptor {
   int fd_;
 };
 
+/// A regular file that is open for reading.
+struct OpenFile {
+  Descriptor descriptor;
+  std::uint64_t bytes = 0;
+};
+
+/// Opens a regular file; what is none (a folder, a pipe that nobody writes to) is refused, not
+/// waited for. \return kFileSystem if it cannot be read.
+Result<OpenFile> open_file(const std::string& path);
+
 /// kFileSystem, or kDevice when the file system is full, with the system's words for errno.
 Error system_error(const std::string& what);
 
@@ -44,8 +54,12 @@ Result<std::string> read_descriptor(int fd, const std::string& name, std::uint64
 Status write_all(int fd, const void* data, std::size_t bytes);
 
 /// Replaces `path` by a file of these parts in one step: written under a temporary name in the same
-/// folder, synced, renamed.
+/// folder, synced, renamed. Where a link leads to another file, that is replaced; a device or a
+/// pipe is written to.
 Status write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts);
+
+/// What the temporary names of write_file_atomically() begin with.
+std::string temporary_prefix(const std::string& path);
 
 /// The folder part of a path; "." if there is none.
 std::string parent_folder(const std::string& path);

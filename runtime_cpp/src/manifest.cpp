@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "strict_json.hpp"
+
 namespace edgesmith {
 namespace {
 
@@ -29,6 +31,15 @@ class Fields {
     const json* value = find(key);
     if (value == nullptr || value->is_null()) return otherwise;
     return text(key);
+  }
+
+  std::int64_t integer(const char* key, std::int64_t otherwise, std::int64_t most) {
+    const json* value = find(key);
+    if (value == nullptr || value->is_null()) return otherwise;
+    const std::int64_t found = integer(key);
+    if (found <= most) return found;
+    fail(key, "is more than " + std::to_string(most));
+    return otherwise;
   }
 
   std::int64_t integer(const char* key) {
@@ -92,9 +103,9 @@ Result<Variant> parse_variant(const json& entry, const std::string& where) {
   variant.encoding = fields.text("encoding", "");
   variant.provider = fields.text("provider", "cpu");
   variant.self_test_min_sqnr_db = fields.real("self_test_min_sqnr_db", 15.0);
-  const double threads = fields.real("threads", 1);
-  if (threads < 0 || threads > 4096) fields.fail("threads", "is out of range");
-  variant.threads = static_cast<int>(threads);
+  // Below 0 dB the noise is more than the signal: any output would pass.
+  if (variant.self_test_min_sqnr_db < 0) fields.fail("self_test_min_sqnr_db", "is below 0");
+  variant.threads = static_cast<int>(fields.integer("threads", 1, 4096));
   Fields options(fields.part("session_options", json::value_t::object, false),
                  where + ".session_options");
   variant.optimization_level = options.text("graph_optimization_level", "all");
@@ -167,7 +178,8 @@ Status parse_lists(Fields& fields, Manifest& manifest) {
   }
   if (Status status = check_places(paths); !status) return status;
   for (const json& metric : fields.part("metrics", json::value_t::array, false)) {
-    if (metric.is_string()) manifest.metrics.push_back(metric.get<std::string>());
+    if (!metric.is_string()) return bad("metrics has an entry that is no text");
+    manifest.metrics.push_back(metric.get<std::string>());
   }
   return Done{};
 }
@@ -187,8 +199,9 @@ const ManifestFile* Manifest::find_file(const std::string& path) const {
 }
 
 Result<Manifest> parse_manifest(const std::string& text) {
-  const json document = json::parse(text, nullptr, false);
-  if (document.is_discarded()) return bad("is not JSON");
+  const Result<json> parsed = parse_strict_json(text);
+  if (!parsed) return bad(parsed.error().message);
+  const json& document = *parsed;
   Fields fields(document, "");
   const std::string version = fields.text("schema_version");
   if (!fields.problem().empty()) return bad(fields.problem());

@@ -1,7 +1,5 @@
 #include "edgesmith/samples.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +9,9 @@
 #include <utility>
 
 #include "file.hpp"
+#include "memory_limit.hpp"
+#include "shown.hpp"
+#include "strict_json.hpp"
 
 namespace edgesmith {
 namespace {
@@ -21,9 +22,12 @@ using nlohmann::json;
 constexpr std::uint64_t kHeaderLimitBytes = std::uint64_t{16} << 20;
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::size_t kMaximumRank = 32;
+// Less than any size_t holds.
+constexpr std::uint64_t kReadLimitBytes = std::uint64_t{1} << 30;
 
 Error bad(const std::string& path, const std::string& what) {
-  return {ErrorCode::kModelOrData, path + " is not a sound safetensors file: " + what};
+  return {ErrorCode::kModelOrData,
+          path + " is not a sound safetensors file: " + what + "; copy or make it again"};
 }
 
 Result<StoredTensor> parse_tensor(const json& entry, std::uint64_t data_start,
@@ -61,16 +65,23 @@ Result<StoredTensor> parse_tensor(const json& entry, std::uint64_t data_start,
   return tensor;
 }
 
-Status check_no_overlap(const std::map<std::string, StoredTensor>& tensors) {
+/// The format wants every byte behind the header to belong to exactly one tensor.
+Status check_coverage(const std::map<std::string, StoredTensor>& tensors, std::uint64_t data_start,
+                      std::uint64_t data_bytes) {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
   for (const auto& [name, tensor] : tensors) {
     if (tensor.bytes > 0) ranges.emplace_back(tensor.offset_bytes, tensor.bytes);
   }
   std::sort(ranges.begin(), ranges.end());
-  for (std::size_t i = 1; i < ranges.size(); ++i) {
-    if (ranges[i].first < ranges[i - 1].first + ranges[i - 1].second) {
-      return Error{ErrorCode::kModelOrData, "tensors overlap"};
-    }
+  std::uint64_t covered = data_start;
+  for (const auto& [offset, bytes] : ranges) {
+    if (offset < covered) return bad_data("tensors overlap");
+    if (offset > covered) return bad_data("bytes between tensors belong to none");
+    covered = offset + bytes;
+  }
+  if (covered != data_start + data_bytes) {
+    return bad_data(std::to_string(data_start + data_bytes - covered) +
+                    " bytes at its end belong to no tensor");
   }
   return Done{};
 }
@@ -78,25 +89,13 @@ Status check_no_overlap(const std::map<std::string, StoredTensor>& tensors) {
 Status parse_header(const std::string& text, std::uint64_t data_start, std::uint64_t data_bytes,
                     std::map<std::string, StoredTensor>& tensors,
                     std::map<std::string, std::string>& metadata) {
-  bool repeated = false;
-  std::map<std::string, int> seen;
-  // The parser's own map would silently keep the last of two entries of one name.
-  const json header = json::parse(
-      text,
-      [&](int depth, json::parse_event_t event, json& parsed) {
-        if (depth == 1 && event == json::parse_event_t::key) {
-          repeated = repeated || ++seen[parsed.get<std::string>()] > 1;
-        }
-        return true;
-      },
-      false);
-  if (header.is_discarded() || !header.is_object()) {
-    return Error{ErrorCode::kModelOrData, "the header is not a JSON object"};
-  }
-  if (repeated) return Error{ErrorCode::kModelOrData, "two tensors share a name"};
+  const Result<json> parsed = parse_strict_json(text);
+  if (!parsed) return bad_data("its header " + parsed.error().message);
+  const json& header = *parsed;
+  if (!header.is_object()) return bad_data("its header is not a JSON object");
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {
-      if (!entry.is_object()) return Error{ErrorCode::kModelOrData, "malformed metadata"};
+      if (!entry.is_object()) return bad_data("its metadata is no object");
       for (const auto& [key, value] : entry.items()) {
         if (value.is_string()) metadata[key] = value.get<std::string>();
       }
@@ -104,11 +103,11 @@ Status parse_header(const std::string& text, std::uint64_t data_start, std::uint
     }
     Result<StoredTensor> tensor = parse_tensor(entry, data_start, data_bytes);
     if (!tensor) {
-      return Error{tensor.error().code, "tensor '" + name + "': " + tensor.error().message};
+      return bad_data("tensor " + in_quotes(name) + ": " + tensor.error().message);
     }
     tensors.emplace(name, std::move(*tensor));
   }
-  return check_no_overlap(tensors);
+  return check_coverage(tensors, data_start, data_bytes);
 }
 
 }  // namespace
@@ -142,12 +141,10 @@ SampleSource::~SampleSource() {
 Result<SampleSource> SampleSource::open(const std::string& path) {
   SampleSource source;
   source.path_ = path;
-  source.descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (source.descriptor_ < 0) return system_error("cannot read " + path);
-  struct stat info{};
-  if (::fstat(source.descriptor_, &info) != 0) return system_error("cannot read " + path);
-  if (!S_ISREG(info.st_mode)) return bad(path, "it is not a regular file");
-  const auto file_bytes = static_cast<std::uint64_t>(info.st_size);
+  Result<OpenFile> file = open_file(path);
+  if (!file) return file.error();
+  source.descriptor_ = file->descriptor.release();
+  const std::uint64_t file_bytes = file->bytes;
   std::array<unsigned char, kLengthBytes> length{};
   if (file_bytes < kLengthBytes) return bad(path, "it is shorter than its length field");
   if (Status status = source.read_at(0, length.data(), kLengthBytes); !status) {
@@ -157,7 +154,7 @@ Result<SampleSource> SampleSource::open(const std::string& path) {
   for (std::size_t i = length.size(); i-- > 0;) header_bytes = header_bytes << 8 | length[i];
   if (header_bytes > kHeaderLimitBytes) return bad(path, "its header is too large");
   if (header_bytes > file_bytes - kLengthBytes) return bad(path, "its header is cut off");
-  std::string text(header_bytes, '\0');
+  std::string text(static_cast<std::size_t>(header_bytes), '\0');
   if (Status status = source.read_at(kLengthBytes, text.data(), header_bytes); !status) {
     return status.error();
   }
@@ -176,7 +173,8 @@ Result<std::int64_t> SampleSource::check_samples() const {
     return Error{ErrorCode::kModelOrData, path_ + ": " + what};
   };
   if (text("format") != "edgesmith-samples") {
-    return fail("the metadata does not say format edgesmith-samples");
+    return fail(
+        "the metadata do not say format edgesmith-samples; use samples that edgesmith made");
   }
   const std::string version = text("schema_version");
   if (version.substr(0, version.find('.')) != "1") {
@@ -190,7 +188,7 @@ Result<std::int64_t> SampleSource::check_samples() const {
     }
     count = tensor.sample_count();
   }
-  if (count < 1) return fail("there is no sample in it");
+  if (count < 1) return fail("there is no sample in it; at least one is needed");
   return count;
 }
 
@@ -202,7 +200,8 @@ const StoredTensor* SampleSource::find(const std::string& name) const {
 Status SampleSource::read_at(std::uint64_t offset, void* destination, std::uint64_t bytes) const {
   auto* next = static_cast<char*>(destination);
   while (bytes > 0) {
-    const ssize_t got = ::pread(descriptor_, next, bytes, static_cast<off_t>(offset));
+    const auto part = static_cast<std::size_t>(std::min(bytes, kReadLimitBytes));
+    const ssize_t got = ::pread(descriptor_, next, part, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return system_error("cannot read " + path_);
     if (got == 0) return Error{ErrorCode::kFileSystem, path_ + " became shorter while in use"};
@@ -223,7 +222,8 @@ Status SampleSource::read_sample(const StoredTensor& tensor, std::int64_t index,
 }
 
 Result<std::vector<unsigned char>> SampleSource::read(const StoredTensor& tensor) const {
-  std::vector<unsigned char> data(tensor.bytes);
+  if (!fits_memory(tensor.bytes)) return too_large(tensor.dims, element_bytes(tensor.type));
+  std::vector<unsigned char> data(static_cast<std::size_t>(tensor.bytes));
   Status status = read_at(tensor.offset_bytes, data.data(), tensor.bytes);
   if (!status) return status.error();
   return data;

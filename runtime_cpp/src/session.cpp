@@ -210,7 +210,8 @@ Result<RuntimeInfo> runtime_info() {
 
 Result<Session> Session::open(const std::string& model_path, const SessionSettings& settings) {
   if (Status status = initialize_api(); !status) return status.error();
-  return guarded(ErrorCode::kModelOrData, "cannot load " + model_path, [&]() -> Result<Session> {
+  const std::string what = "cannot load " + model_path + " as a model for this runtime";
+  return guarded(ErrorCode::kModelOrData, what, [&]() -> Result<Session> {
     auto loaded = std::make_shared<LoadedModel>();
     loaded->env = Ort::Env(ORT_LOGGING_LEVEL_ERROR, "edgesmith");
     Result<Ort::SessionOptions> options = make_options(settings);

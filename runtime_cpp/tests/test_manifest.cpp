@@ -62,7 +62,11 @@ void bad_manifests(Checks& checks) {
       {{"variants", {{{"name", "int8"}, {"path", "a"}, {"operations", 5}}}}},
       {{"variants",
         {{{"name", "int8"}, {"path", "a"}, {"operations", {{"multiply_adds_per_sample", -1}}}}}}},
-      {{"variants", "none"}}};
+      {{"variants", "none"}},
+      {{"variants", {{{"name", "int8"}, {"path", "a"}, {"threads", 1.5}}}}},
+      {{"variants", {{{"name", "int8"}, {"path", "a"}, {"threads", 4097}}}}},
+      {{"variants", {{{"name", "int8"}, {"path", "a"}, {"self_test_min_sqnr_db", -1}}}}},
+      {{"metrics", {1}}}};
   for (const json& patch : patches) {
     json document = good();
     document.merge_patch(patch);

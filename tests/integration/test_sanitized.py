@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sanitized import run_program
 
 from workbench import ROOT, Edgesmith
 
-# The folder and the options of `make test-cpp-sanitized`, which leaves nothing to build here.
-BUILD = ROOT / "build" / "cpp-sanitized"
-CONFIGURE = [
-    "cmake", "-S", ROOT, "-B", BUILD, "-G", "Ninja", "-DCMAKE_UNITY_BUILD=ON",
-    "-DCMAKE_UNITY_BUILD_BATCH_SIZE=10", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_COMPILER=g++",
-    "-DCMAKE_C_COMPILER=gcc", "-DEDGESMITH_SANITIZE=ON",
-]  # fmt: skip
 COMPILE = [
     "g++", "-std=c++17", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
     "-D_GLIBCXX_ASSERTIONS", "-I", ROOT / "runtime_cpp" / "include",
@@ -30,36 +22,21 @@ pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="sanitizers 
 
 
 def run(*words: str | Path, code: int = 0, library: Path | None = None) -> str:
-    """Runs a program; its findings and those of its children fail the test."""
-    env = dict(os.environ)
-    if library is not None:
-        env |= {
-            "LD_LIBRARY_PATH": str(library),
-            "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
-            "UBSAN_OPTIONS": "print_stacktrace=1",
-        }
-    done = subprocess.run(
-        list(map(str, words)), env=env, capture_output=True, text=True, timeout=580
-    )
-    assert done.returncode == code, (done.stdout + done.stderr)[-4000:]
-    assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
-    return done.stdout
+    """Runs a program that must end with `code`, and returns what it said."""
+    environment = {} if library is None else {"LD_LIBRARY_PATH": str(library)}
+    ended = run_program(words, environment=environment)
+    assert ended.code == code, (ended.out + ended.err)[-4000:]
+    return ended.out
 
 
 @pytest.fixture(scope="module")
-def libraries() -> Path:
-    """The folder of the sanitized libraries and the harness."""
-    run(*CONFIGURE)
-    run("cmake", "--build", BUILD)
-    return BUILD / "runtime_cpp"
-
-
-@pytest.fixture(scope="module")
-def bundle(libraries: Path, built: Edgesmith, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(
+    sanitized_libraries: Path, built: Edgesmith, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The digits bundle with the sanitized harness in place of its own."""
     folder = tmp_path_factory.mktemp("sanitized") / "bundle"
     shutil.copytree(built.folder / "build/digits/host/bundle", folder)
-    shutil.copy(libraries / "harness", folder / "bin" / "harness")
+    shutil.copy(sanitized_libraries / "harness", folder / "bin" / "harness")
     assert b"__asan_init" in (folder / "bin" / "harness").read_bytes()
     return folder
 
@@ -79,11 +56,11 @@ def test_verify(bundle: Path) -> None:
 
 
 def test_the_example_program(
-    libraries: Path, bundle: Path, built: Edgesmith, tmp_path: Path
+    sanitized_libraries: Path, bundle: Path, built: Edgesmith, tmp_path: Path
 ) -> None:
     project = built.folder / "build/digits/host/project"
     app = bundle / "bin" / "digits-app"
-    parts = [libraries / f"libedgesmith-{name}.a" for name in ("app", "runtime")]
+    parts = [sanitized_libraries / f"libedgesmith-{name}.a" for name in ("app", "runtime")]
     sources = [project / "src" / "app.cpp", project / "src" / "model.cpp"]
     run(*COMPILE, "-I", project / "include", *sources, *parts, bundle / "lib/libonnxruntime.so.1",
         "-o", app)  # fmt: skip

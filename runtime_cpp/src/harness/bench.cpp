@@ -7,6 +7,7 @@
 #include "compare.hpp"
 #include "edgesmith/clock.hpp"
 #include "edgesmith/samples.hpp"
+#include "no_exceptions.hpp"
 #include "output.hpp"
 #include "report_json.hpp"
 #include "run_report.hpp"
@@ -130,15 +131,23 @@ class Bench {
   }
 
   json run() {
-    if (Status status = prepare(); !status) return fail("manifest", status.error());
+    const Status status = without_exceptions([this] { return measure(); });
+    if (!status) static_cast<void>(fail("harness", status.error()));
+    return std::move(report_);
+  }
+
+ private:
+  Status measure() {
+    // From here on a signal ends the measurement, not the report.
     Result<ChildRunner> runner = ChildRunner::create(options_.emulated);
     if (!runner) return fail("child", runner.error());
+    if (Status status = prepare(); !status) return fail("manifest", status.error());
     measure_all(*runner, options_.processes, runs_);
     RunReportContext context;
     if (!options_.samples_out_path.empty()) {
       Status status = write_latencies(options_.samples_out_path, runs_);
       context.samples_written = static_cast<bool>(status);
-      if (!status) fail("output", status.error());
+      if (!status) static_cast<void>(fail("output", status.error()));
     }
     context.emulated = options_.emulated;
     context.device = report_["context"]["device"];
@@ -147,10 +156,9 @@ class Bench {
     const int code = code_of_runs(report_["runs"]);
     if (code != 0) report_["exit_code"] = code;
     report_["context"]["finished_at"] = utc_timestamp();
-    return std::move(report_);
+    return Done{};
   }
 
- private:
   Status prepare() {
     Result<Bundle> bundle = open_bundle(options_);
     if (!bundle) {
@@ -184,12 +192,13 @@ class Bench {
     report_["comparisons"] = compare_runs(runs_, summaries, workload_.metrics.front());
   }
 
-  json fail(const std::string& stage, const Error& error) {
+  /// Notes what ends the work; the report says it.
+  Status fail(const std::string& stage, const Error& error) {
     say("harness: " + error.message);
     report_["error"] = error_json(stage, error);
     report_["exit_code"] = exit_code(error);
     report_["context"]["finished_at"] = utc_timestamp();
-    return report_;
+    return Done{};
   }
 
   const Options& options_;

@@ -108,13 +108,19 @@ Result<Bundle> open_bundle(const Options& options) {
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (error) return Error{ErrorCode::kFileSystem, "cannot find this program: " + error.message()};
   bundle.root = program.parent_path().parent_path().string();
-  const Result<std::string> text = read_file(bundle.root + "/manifest.json", kManifestLimitBytes);
+  const std::string path = bundle.root + "/manifest.json";
+  const Result<OpenFile> file = open_file(path);
+  const Result<std::string> text =
+      file ? read_descriptor(file->descriptor.get(), path, kManifestLimitBytes) : file.error();
   if (!text) {
     return Error{ErrorCode::kIntegrity,
                  text.error().message + "; outside a bundle use --model and --samples"};
   }
   Result<Manifest> manifest = parse_manifest(*text);
-  if (!manifest) return manifest.error();
+  if (!manifest) {
+    return Error{manifest.error().code, bundle.root + "/" + manifest.error().message +
+                                            "; build or install the bundle again"};
+  }
   bundle.manifest = std::move(*manifest);
   bundle.manifest.id = sha256_hex(*text);
   if (bundle.manifest.metrics.empty()) bundle.manifest.metrics = {"top1"};

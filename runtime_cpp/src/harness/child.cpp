@@ -14,9 +14,11 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "measure.hpp"
 #include "observer.hpp"
+#include "placement.hpp"
 #include "report_json.hpp"
 
 namespace edgesmith::harness {
@@ -50,9 +52,10 @@ Result<Plumbing> make_plumbing() {
 /// In the new process: becomes a measuring process. Only calls that are safe after fork, unless the
 /// measurement happens right here.
 [[noreturn]] void become_child(const RunSpec& spec, const Plumbing& plumbing, bool emulated,
-                               const std::vector<char*>& arguments) {
+                               const std::vector<char*>& arguments, pid_t parent) {
   // Dies with its parent, also if that is killed outright.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(127);
   const sigset_t held = held_signals();
   ::sigprocmask(SIG_UNBLOCK, &held, nullptr);
   static_cast<void>(::signal(SIGPIPE, SIG_DFL));
@@ -74,8 +77,9 @@ pid_t start(const RunSpec& spec, const Plumbing& plumbing, bool emulated) {
   arguments.reserve(texts.size() + 1);
   for (std::string& text : texts) arguments.push_back(text.data());
   arguments.push_back(nullptr);
+  const pid_t parent = ::getpid();
   const pid_t child = ::fork();
-  if (child == 0) become_child(spec, plumbing, emulated, arguments);
+  if (child == 0) become_child(spec, plumbing, emulated, arguments, parent);
   return child;
 }
 
@@ -138,6 +142,27 @@ json ended_by(int status) {
   return error;
 }
 
+/// Removes all whose path begins with `prefix`.
+void remove_all_of(const std::filesystem::path& prefix) {
+  std::error_code error;
+  std::vector<std::filesystem::path> found;
+  const std::string name = prefix.filename().string();
+  std::filesystem::directory_iterator entry(parent_folder(prefix.string()), error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    if (entry->path().filename().string().compare(0, name.size(), name) == 0) {
+      found.push_back(entry->path());
+    }
+  }
+  // What cannot be removed stays: it is no part of the result.
+  for (const auto& path : found) std::filesystem::remove_all(path, error);
+}
+
+/// A process that is killed leaves its temporary files.
+void remove_leftovers(const RunSpec& spec, pid_t child) {
+  remove_all_of(profile_folder_prefix(child));
+  if (!spec.outputs_path.empty()) remove_all_of(temporary_prefix(spec.outputs_path));
+}
+
 /// The document behind the phase lines; null if there is none.
 json parse_document(const std::string& text) {
   const std::size_t start = text.find('{');
@@ -176,6 +201,7 @@ ChildOutcome ChildRunner::run(const RunSpec& spec) const {
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   outcome.document = parse_document(text);
+  if (WIFSIGNALED(status)) remove_leftovers(spec, child);
   const bool ended_well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   if (outcome.interrupted) {
     outcome.error = error_json("interrupted", {ErrorCode::kInterrupted, "a signal ended the run"});

@@ -35,8 +35,10 @@ int dispatch(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // A closed pipe is an error of the write, not the end of a measurement.
+  // A closed pipe or a file at its size limit is an error of the write, not the end of a
+  // measurement.
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+  static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
   try {
     const Result<Options> options = parse_options(argc, argv);
     if (!options) {

@@ -9,6 +9,7 @@
 #include "evaluate.hpp"
 #include "file.hpp"
 #include "fixed_rate.hpp"
+#include "no_exceptions.hpp"
 #include "offline.hpp"
 #include "placement.hpp"
 #include "report_json.hpp"
@@ -227,7 +228,7 @@ class Measurement {
 
 int measure(const RunSpec& spec, const MeasureChannel& channel) {
   Measurement measurement(spec, channel);
-  const Status status = measurement.run();
+  const Status status = without_exceptions([&] { return measurement.run(); });
   json document = status ? measurement.take_document()
                          : json{{"error", error_json(measurement.stage(), status.error())}};
   const std::string text = json_text(document);

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <set>
 
+#include "memory_limit.hpp"
+
 namespace edgesmith::harness {
 namespace {
 
@@ -41,9 +43,10 @@ Result<ModelIo> ModelIo::create(Session& session, const SampleSource& source, co
   for (std::size_t i = 0; i < io.inputs_.size(); ++i) {
     Input& input = io.inputs_[i];
     const TensorInfo& info = session.inputs()[i];
-    input.buffer.resize(input.stored->sample_bytes() * static_cast<std::uint64_t>(input.copies));
-    Status status = session.bind_input(info.name, info.type, input.buffer.data(),
-                                       input.buffer.size(), input.dims);
+    Status status = allocate(input.buffer, info.type, input.dims);
+    if (!status) return bad("input '" + info.name + "': " + status.error().message);
+    status = session.bind_input(info.name, info.type, input.buffer.data.get(), input.buffer.bytes,
+                                input.dims);
     if (!status) return status.error();
   }
   io.outputs_.resize(session.outputs().size());
@@ -53,11 +56,27 @@ Result<ModelIo> ModelIo::create(Session& session, const SampleSource& source, co
   return io;
 }
 
+Status ModelIo::allocate(Buffer& buffer, DataType type, const std::vector<std::int64_t>& dims) {
+  const std::size_t width = element_bytes(type);
+  const std::optional<std::int64_t> count = element_count(dims);
+  if (!count || static_cast<std::uint64_t>(*count) > UINT64_MAX / width ||
+      !fits_memory(static_cast<std::uint64_t>(*count) * width)) {
+    return too_large(dims, width);
+  }
+  buffer.bytes = static_cast<std::size_t>(*count) * width;
+  // Never empty: libraries take a null pointer for a missing one.
+  auto data = allocate_elements<unsigned char>({static_cast<std::int64_t>(buffer.bytes) + 1});
+  if (!data) return too_large(dims, width);
+  buffer.data = std::move(*data);
+  return Done{};
+}
+
 Status ModelIo::plan_input(const TensorInfo& info, const Shape& shape) {
   Input input;
   input.stored = source_->find("inputs/" + info.name);
   if (input.stored == nullptr) {
-    return bad(source_->path() + " has no tensor 'inputs/" + info.name + "'");
+    return bad(source_->path() + " has no tensor 'inputs/" + info.name +
+               "'; samples hold one for each input of the model");
   }
   if (input.stored->type != info.type) {
     return bad("input '" + info.name + "' is " + std::string(data_type_name(info.type)) +
@@ -118,18 +137,18 @@ Status ModelIo::bind_output(const TensorInfo& info) {
     preallocated_ = false;
     return session_->bind_output_to_runtime(info.name);
   }
-  const std::optional<std::int64_t> count = element_count(dims);
-  if (!count) return bad("output '" + info.name + "' is too large: " + dims_text(dims));
-  std::vector<unsigned char>& buffer = outputs_[index];
-  buffer.resize(static_cast<std::uint64_t>(*count) * element_bytes(info.type));
-  return session_->bind_output(info.name, info.type, buffer.data(), buffer.size(), dims);
+  Buffer& buffer = outputs_[index];
+  if (Status status = allocate(buffer, info.type, dims); !status) {
+    return bad("output '" + info.name + "': " + status.error().message);
+  }
+  return session_->bind_output(info.name, info.type, buffer.data.get(), buffer.bytes, dims);
 }
 
 Status ModelIo::load(std::int64_t first) {
   for (Input& input : inputs_) {
     const std::uint64_t bytes = input.stored->sample_bytes();
     for (std::int64_t copy = 0; copy < input.copies; ++copy) {
-      unsigned char* target = input.buffer.data() + static_cast<std::uint64_t>(copy) * bytes;
+      unsigned char* target = input.buffer.data.get() + static_cast<std::uint64_t>(copy) * bytes;
       const std::int64_t index = (first + copy) % sample_count_;
       if (Status status = source_->read_sample(*input.stored, index, target); !status) {
         return status;

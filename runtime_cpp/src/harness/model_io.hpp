@@ -43,14 +43,20 @@ class ModelIo {
   Result<std::vector<std::int64_t>> sample_dims(const TensorInfo& output) const;
 
  private:
+  /// Memory that stays in place; a size that cannot be had is an error, not an exception.
+  struct Buffer {
+    std::unique_ptr<unsigned char[]> data;  // NOLINT(*-avoid-c-arrays)
+    std::size_t bytes = 0;
+  };
   struct Input {
     const StoredTensor* stored = nullptr;
     std::vector<std::int64_t> dims;
     std::int64_t copies = 1;  ///< Samples laid one after another in the buffer.
-    std::vector<unsigned char> buffer;
+    Buffer buffer;
   };
 
   ModelIo(Session& session, const SampleSource& source) : session_(&session), source_(&source) {}
+  static Status allocate(Buffer& buffer, DataType type, const std::vector<std::int64_t>& dims);
   Status plan_input(const TensorInfo& info, const Shape& shape);
   Status note_symbols(const TensorInfo& info, const std::vector<std::int64_t>& dims);
   Status bind_output(const TensorInfo& info);
@@ -58,7 +64,7 @@ class ModelIo {
   Session* session_;
   const SampleSource* source_;
   std::vector<Input> inputs_;
-  std::vector<std::vector<unsigned char>> outputs_;
+  std::vector<Buffer> outputs_;
   std::map<std::string, std::int64_t> symbols_;
   std::int64_t sample_count_ = 0;
   std::int64_t batch_ = 1;

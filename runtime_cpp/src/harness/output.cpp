@@ -19,8 +19,10 @@ using nlohmann::json;
 /// Half of a SHA-256 is still unique and keeps reports readable.
 constexpr std::size_t kIdDigits = 32;
 
-bool to_stdout(const std::string& text) {
-  return static_cast<bool>(write_all(STDOUT_FILENO, text.data(), text.size()));
+Status to_stdout(const std::string& text) {
+  Status status = write_all(STDOUT_FILENO, text.data(), text.size());
+  if (!status) say("harness: the result is lost: stdout: " + status.error().message);
+  return status;
 }
 
 /// Foreign names may hold control characters, which would drive the terminal.
@@ -62,19 +64,21 @@ void say(const std::string& line) {
 
 int deliver(const Options& options, json document, const std::string& text) {
   const int code = document["exit_code"].get<int>();
-  constexpr int kCannotWrite = static_cast<int>(ErrorCode::kFileSystem);
+  // The first failure stays what the program tells.
+  const auto failed = [code](const Error& error) { return code == 0 ? exit_code(error) : code; };
   if (options.json_path.empty()) {
-    if (!to_stdout(text)) return code == 0 ? kCannotWrite : code;
-    return code;
+    const Status status = to_stdout(text);
+    return status ? code : failed(status.error());
   }
   if (options.json_path != "-") {
     const Status status = write_file_atomically(options.json_path, {json_text(document)});
     if (status) return code;
     say("harness: " + status.error().message + "; the result goes to stdout");
-    document["exit_code"] = code == 0 ? kCannotWrite : code;
+    document["exit_code"] = failed(status.error());
+    if (document["error"].is_null()) document["error"] = error_json("output", status.error());
   }
-  if (to_stdout(json_text(document))) return document["exit_code"].get<int>();
-  return code == 0 ? kCannotWrite : code;
+  const Status status = to_stdout(json_text(document));
+  return status ? document["exit_code"].get<int>() : failed(status.error());
 }
 
 json machine_context(const Options& options, const std::string& started_at) {

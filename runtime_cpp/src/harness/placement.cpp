@@ -23,9 +23,7 @@ constexpr int kProfiledInferences = 10;
 class TemporaryFolder {
  public:
   static Result<std::unique_ptr<TemporaryFolder>> create() {
-    const char* parent = std::getenv("TMPDIR");
-    std::string path = std::string(parent == nullptr || *parent == '\0' ? "/tmp" : parent) +
-                       "/edgesmith-profile-XXXXXX";
+    std::string path = profile_folder_prefix(::getpid()) + "XXXXXX";
     if (::mkdtemp(path.data()) == nullptr) return system_error("cannot make a folder " + path);
     return std::unique_ptr<TemporaryFolder>(new TemporaryFolder(path));
   }
@@ -90,6 +88,12 @@ json operator_list(const std::map<std::pair<std::string, std::string>, Operator>
 }
 
 }  // namespace
+
+std::string profile_folder_prefix(int process_id) {
+  const char* parent = std::getenv("TMPDIR");
+  return std::string(parent == nullptr || *parent == '\0' ? "/tmp" : parent) +
+         "/edgesmith-profile-" + std::to_string(process_id) + "-";
+}
 
 Result<Profile> parse_profile(const std::string& text) {
   const json events = json::parse(text, nullptr, false);

@@ -24,4 +24,7 @@ Result<Profile> profile_session(const RunSpec& spec, const SessionSettings& sett
 /// several. \return kHarness if it is no such profile.
 Result<Profile> parse_profile(const std::string& text);
 
+/// What the paths of the temporary folders of this process's profile_session() begin with.
+std::string profile_folder_prefix(int process_id);
+
 }  // namespace edgesmith::harness

@@ -4,6 +4,7 @@
 #include "bundle.hpp"
 #include "commands.hpp"
 #include "evaluate.hpp"
+#include "no_exceptions.hpp"
 #include "output.hpp"
 #include "report_json.hpp"
 #include "session_settings.hpp"
@@ -104,7 +105,7 @@ int verify_command(const Options& options) {
                              {"passed", false},
                              {"error", nullptr},
                              {"exit_code", 0}}};
-  const Status status = verify(verification);
+  const Status status = without_exceptions([&] { return verify(verification); });
   json& document = verification.document;
   document["passed"] = static_cast<bool>(status);
   if (!status) {
