@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "affinity.hpp"
 #include "fuzz_target.hpp"
 #include "options.hpp"
 
@@ -31,6 +32,11 @@ void use(const Options& options) {
   for (const int threads : options.threads) {
     require(threads >= 0 && threads <= 4096, "threads are in range");
   }
+  for (const Scenario& scenario : options.scenarios) {
+    const Result<Scenario> again = parse_scenario(scenario_name(scenario));
+    require(again && again->kind == scenario.kind, "a scenario is read again by its name");
+  }
+  require(options.cpus.empty() || parse_cpus(options.cpus), "the CPUs can be read again");
   for (const Shape& shape : options.shapes) {
     for (const auto& [name, size] : shape) require(size >= 1, "sizes are in range");
   }

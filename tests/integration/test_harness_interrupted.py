@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from held import PHASES, held, state_of, wait_for
-from sanitized import require_no_finding
+from sanitized import DEADLINE_S, require_no_finding
 
 from edgesmith.report.schema import load_report
+from workbench import Edgesmith
 
 MEASURING = [phase for phase in PHASES if phase != "writing"]
 INTERRUPTS = [
@@ -87,3 +90,41 @@ def test_a_harness_that_is_killed_takes_its_measuring_process_along(
         if child is not None:
             wait_for(lambda: state_of(child) in ("gone", "Z"))
     assert not one.report.exists()
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def measuring_below(ancestor: int) -> int | None:
+    """The measuring process that a process's descendant started."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            pid = int(folder.name)
+            if words[:2] != [b"harness", b"measure"]:
+                continue
+            while pid > 1 and pid != ancestor:
+                pid = parent_of(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if pid == ancestor:
+            return int(folder.name)
+    return None
+
+
+def test_the_host_reports_a_harness_that_is_killed(digits: Edgesmith) -> None:
+    digits.ok("flash")
+    long = replace(digits, environment={"EDGESMITH_BENCH__MIN_SECONDS": "500"})
+    process = long.start("bench", "--format", "json")
+    wait_for(lambda: measuring_below(process.pid) is not None)
+    child = measuring_below(process.pid)
+    assert child is not None
+    os.kill(parent_of(child), signal.SIGKILL)
+    out, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 8, err
+    (measured,) = json.loads(out)["devices"]
+    report = load_report(Path(measured["file"]))
+    assert report["error"]["signal"] == signal.SIGKILL
+    assert {run["verdict"] for run in report["runs"]} == {"failed"}
+    wait_for(lambda: state_of(child) in ("gone", "Z"))

@@ -34,8 +34,9 @@ struct StoredTensor {
 /// An open safetensors file.
 class SampleSource {
  public:
-  /// \return kFileSystem if the file cannot be read, kModelOrData if it is no sound safetensors
-  ///         file, or is too large a header, or overlaps.
+  /// \return kFileSystem if it is no regular file or cannot be read; kModelOrData if it is no sound
+  ///         safetensors file: a header that is cut off, over 16 MiB or no JSON, a key twice, an
+  ///         element type that models don't take, or bytes that belong to two tensors or to none.
   static Result<SampleSource> open(const std::string& path);
 
   SampleSource(SampleSource&& other) noexcept;
@@ -59,7 +60,10 @@ class SampleSource {
   /// \return kModelOrData if there is no such sample, kFileSystem if the file became shorter.
   Status read_sample(const StoredTensor& tensor, std::int64_t index, void* destination) const;
 
-  /// Copies a whole tensor.
+  /// Copies a whole tensor, in C order.
+  /// \return kModelOrData if it is larger than this machine's memory, kFileSystem if the file
+  /// became
+  ///         shorter.
   Result<std::vector<unsigned char>> read(const StoredTensor& tensor) const;
 
  private:
@@ -72,7 +76,8 @@ class SampleSource {
   std::map<std::string, std::string> metadata_;
 };
 
-/// A tensor to be written; `data` is read during SamplesWriter::write only.
+/// A tensor to be written. `data` holds as many elements as `dims` say, in C order; it is read
+/// during write_safetensors() only.
 struct TensorToWrite {
   std::string name;
   DataType type = DataType::kFloat32;
@@ -81,7 +86,8 @@ struct TensorToWrite {
 };
 
 /// Writes a safetensors file as a whole: it appears under its name only when complete.
-/// \return kFileSystem if it cannot be written, kModelOrData if two tensors share a name.
+/// \return kFileSystem if it cannot be written, kDevice if the file system is full, kModelOrData if
+///         two tensors share a name.
 Status write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
                          const std::map<std::string, std::string>& metadata);
 

@@ -49,7 +49,7 @@ Result<RuntimeInfo> runtime_info();
 struct OutputView {
   DataType type = DataType::kFloat32;
   std::vector<std::int64_t> dims;
-  const void* data = nullptr;
+  const void* data = nullptr;  ///< In C order.
   std::size_t bytes = 0;
 };
 
@@ -102,9 +102,11 @@ class Session {
   Status run();
 
   /// An output after run(), whoever allocated it.
+  /// \return kModelOrData if no output of this name is bound, or its element type is not supported.
   Result<OutputView> output(const std::string& name) const;
 
-  /// Ends profiling. \return the path of the profile that was written.
+  /// Ends profiling, which SessionSettings::profile_prefix began.
+  /// \return the path of the profile that was written; kHarness if there is none.
   Result<std::string> end_profiling();
 
  private:
