@@ -10,11 +10,13 @@ targets="manifest safetensors options npy"
 # Kept inputs are short: what makes them long adds nothing to what they reach.
 limit_bytes=4096
 
+trial="$(mktemp)"
+trap 'rm -f "$trial"' EXIT
 for version in "" -19 -18 -17 -16 -15 -14; do
   clang="clang++$version"
   if command -v "$clang" >/dev/null &&
     echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
-    "$clang" -x c++ -fsanitize=fuzzer - -o /dev/null 2>/dev/null; then
+    "$clang" -x c++ -fsanitize=fuzzer - -o "$trial" 2>/dev/null; then
     break
   fi
   clang=""

@@ -52,16 +52,28 @@ class Held:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return int(children[0]) if children else None
 
+    def is_in(self, phase: str) -> bool:
+        if phase == "writing":
+            return bool(self.left()) and _is_held(self.process.pid)
+        return _is_held(self.measuring())
+
     def end(self) -> tuple[int, str]:
         """Waits for the harness; its code and what it said."""
         _, err = self.process.communicate(timeout=DEADLINE_S)
         return self.process.returncode, err
 
-    def let_go(self) -> None:
-        """Ends the tracer, so that the process goes on."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        (tracer,) = (w.split()[1] for w in status.splitlines() if w.startswith("TracerPid"))
-        os.kill(int(tracer), signal.SIGKILL)
+    def tracer(self) -> int:
+        """The process that holds; it is the tracer of all."""
+        for pid in (self.process.pid, self.measuring()):
+            # A process that nobody traces says 0, which would be our own group.
+            if pid is not None and (found := int(_status(pid, "TracerPid"))) > 0:
+                return found
+        raise AssertionError("nobody traces the harness")
+
+    def let_go(self, killed: int | None = None) -> None:
+        """Ends the tracer, so that what it holds goes on; first waits until `killed` is to die."""
+        wait_for(lambda: killed is None or _is_killed(killed))
+        os.kill(self.tracer(), signal.SIGKILL)
 
     def left(self) -> list[str]:
         """What lies about that is no result."""
@@ -83,13 +95,27 @@ def state_of(pid: int) -> str:
         return "gone"
 
 
+def _status(pid: int, field: str) -> str:
+    text = Path(f"/proc/{pid}/status").read_text()
+    return next(w.split()[1] for w in text.splitlines() if w.startswith(field))
+
+
+def _is_killed(pid: int) -> bool:
+    """A process that a tracer holds does not end before that lets it go."""
+    if state_of(pid) in ("gone", "Z"):
+        return True
+    return bool(int(_status(pid, "ShdPnd"), 16) & 1 << (signal.SIGKILL - 1))
+
+
 def _is_held(pid: int | None) -> bool:
-    """A stop that lasts is not one of those that every traced call makes."""
-    for _ in range(5):
+    """A stop that lasts is not one of those that every call of a traced process makes."""
+    seen = set()
+    for _ in range(10):
         if pid is None or state_of(pid) != "t":
             return False
+        seen.add(Path(f"/proc/{pid}/syscall").read_text())
         time.sleep(0.02)
-    return True
+    return len(seen) == 1
 
 
 @contextmanager
@@ -103,7 +129,7 @@ def held(phase: str, harness: Path, folder: Path) -> Iterator[Held]:
     name, _, rest = call.partition(":")
     hold = ":".join(filter(None, (f"inject={name}", _HOLD, rest)))
     argv = [
-        *INTERRUPTIBLE, "strace", "-D", "-f", "-qqq", "--seccomp-bpf", "-o", folder / "strace.txt",
+        *INTERRUPTIBLE, "strace", "-D", "-f", "-qqq", "-o", folder / "strace.txt",
         *(() if file is None else ("-P", file)), "-e", f"trace={name}", "-e", hold,
         harness, "bench", "--model", MODEL, "--samples", SAMPLES, "--profile",
         "--min-seconds", "0", "--min-iterations", "1", "--json", folder / "report.json",
@@ -119,12 +145,7 @@ def held(phase: str, harness: Path, folder: Path) -> Iterator[Held]:
     )
     one = Held(process=process, folder=folder, temporary=temporary)
     try:
-        wait_for(
-            lambda: (
-                _is_held(process.pid if phase == "writing" else one.measuring())
-                or process.poll() is not None
-            )
-        )
+        wait_for(lambda: process.poll() is not None or one.is_in(phase))
         assert process.poll() is None, "it ended before it was held"
         yield one
     finally:

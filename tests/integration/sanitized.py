@@ -24,7 +24,7 @@ SANITIZERS = {
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
 # A program that has not ended by then hangs.
-DEADLINE_S = 60
+DEADLINE_S = 250
 
 
 @dataclass(frozen=True, kw_only=True)

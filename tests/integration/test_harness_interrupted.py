@@ -39,6 +39,7 @@ def test_an_interrupt_ends_the_run_with_a_report(
     with held(phase, harness, tmp_path) as one:
         child = one.measuring()
         one.process.send_signal(number)
+        one.let_go(child)
         code, err = one.end()
     assert code == 130, err
     require_no_finding(err)
@@ -70,6 +71,7 @@ def test_a_measuring_process_that_is_killed(phase: str, harness: Path, tmp_path:
         child = one.measuring()
         assert child is not None
         os.kill(child, signal.SIGKILL)
+        one.let_go(child)
         code, err = one.end()
     assert code == 8, err
     require_no_finding(err)
@@ -84,7 +86,9 @@ def test_a_harness_that_is_killed_takes_its_measuring_process_along(
 ) -> None:
     with held(phase, harness, tmp_path) as one:
         child = one.measuring()
+        tracer = one.tracer()
         one.process.kill()
+        os.kill(tracer, signal.SIGKILL)
         code, _ = one.end()
         assert code == -signal.SIGKILL
         if child is not None:
