@@ -17,7 +17,7 @@ namespace edgesmith::fuzz {
 
 inline void require(bool kept, const char* promise) {
   if (kept) return;
-  std::fprintf(stderr, "broken promise: %s\n", promise);
+  static_cast<void>(std::fprintf(stderr, "broken promise: %s\n", promise));
   std::abort();
 }
 

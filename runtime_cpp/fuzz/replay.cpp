@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
   std::sort(files.begin(), files.end());
   for (const auto& path : files) {
     // Told first, so that whatever ends the program has a name.
-    std::cout << path.filename().string() << std::endl;
+    std::cout << path.filename().string() << '\n' << std::flush;
     std::ifstream file(path, std::ios::binary);
     const std::string content{std::istreambuf_iterator<char>(file), {}};
     LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(content.data()), content.size());

@@ -53,10 +53,10 @@ Result<std::string> read_descriptor(int fd, const std::string& name, std::uint64
 /// Writes everything, through interruptions and short writes.
 Status write_all(int fd, const void* data, std::size_t bytes);
 
-/// Replaces `path` by a file of these parts in one step: written under a temporary name in the same
-/// folder, synced, renamed. Where a link leads to another file, that is replaced; a device or a
-/// pipe is written to.
-Status write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts);
+/// Replaces `wanted` by a file of these parts in one step: written under a temporary name in the
+/// same folder, synced, renamed. Where a link leads to another file, that is replaced; a device or
+/// a pipe is written to.
+Status write_file_atomically(const std::string& wanted, const std::vector<std::string_view>& parts);
 
 /// What the temporary names of write_file_atomically() begin with.
 std::string temporary_prefix(const std::string& path);

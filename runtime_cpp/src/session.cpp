@@ -173,19 +173,19 @@ Status check_binding(const TensorInfo* info, const std::string& name, DataType t
 
 }  // namespace
 
-/// What the streams of a model share.
-struct LoadedModel {
-  Ort::Env env{nullptr};
-  Ort::Session session{nullptr};
-};
-
 struct Session::State {
-  explicit State(std::shared_ptr<LoadedModel> shared)
+  /// What the streams of a model share.
+  struct Loaded {
+    Ort::Env env{nullptr};
+    Ort::Session session{nullptr};
+  };
+
+  explicit State(std::shared_ptr<Loaded> shared)
       : loaded(std::move(shared)),
         binding(loaded->session),
         memory(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)) {}
 
-  std::shared_ptr<LoadedModel> loaded;
+  std::shared_ptr<Loaded> loaded;
   Ort::IoBinding binding;
   Ort::RunOptions run_options;
   Ort::MemoryInfo memory;
@@ -212,7 +212,7 @@ Result<Session> Session::open(const std::string& model_path, const SessionSettin
   if (Status status = initialize_api(); !status) return status.error();
   const std::string what = "cannot load " + model_path + " as a model for this runtime";
   return guarded(ErrorCode::kModelOrData, what, [&]() -> Result<Session> {
-    auto loaded = std::make_shared<LoadedModel>();
+    auto loaded = std::make_shared<State::Loaded>();
     loaded->env = Ort::Env(ORT_LOGGING_LEVEL_ERROR, "edgesmith");
     Result<Ort::SessionOptions> options = make_options(settings);
     if (!options) return options.error();

@@ -31,7 +31,7 @@ inline QueueOutcome simulate_queue(const std::vector<std::int64_t>& services_ns,
     outcome.latencies_ns.push_back(free_ns - arrivals_ns[i]);
     if (free_ns > arrivals_ns[i + 1]) ++outcome.late;
   }
-  const double end_ns =
+  const auto end_ns =
       static_cast<double>(free_ns > arrivals_ns.back() ? free_ns : arrivals_ns.back());
   const auto done = static_cast<double>(services_ns.size());
   outcome.achieved_hz = done * 1e9 / end_ns;

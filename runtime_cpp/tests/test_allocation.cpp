@@ -16,6 +16,8 @@
 
 namespace {
 
+// NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): the hooks below have no other
+// place for what they count.
 /// Of this thread; inferences and their surroundings never change threads.
 thread_local std::uint64_t thread_allocations = 0;
 thread_local std::uint64_t at_last_inference = 0;
@@ -25,6 +27,7 @@ thread_local bool has_run = false;
 std::atomic<std::uint64_t> between_inferences{0};
 std::atomic<std::uint64_t> inferences{0};
 std::atomic<bool> spoil{false};
+// NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
 void count_allocation() {
   if (!in_runtime) ++thread_allocations;
@@ -32,6 +35,8 @@ void count_allocation() {
 
 }  // namespace
 
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's names are
+// reserved ones.
 extern "C" {
 
 void* __libc_malloc(std::size_t bytes);                          // NOLINT: glibc's name
@@ -65,8 +70,10 @@ int posix_memalign(void** memory, std::size_t boundary, std::size_t bytes) {
   return *memory == nullptr ? ENOMEM : 0;
 }
 }
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)
 
 // The linker puts the first in place of Session::run(), and calls that by the second name.
+// NOLINTNEXTLINE(misc-use-internal-linkage): the linker must see it.
 edgesmith::Status counted_run(edgesmith::Session* session) asm(
     "__wrap__ZN9edgesmith7Session3runEv");
 edgesmith::Status real_run(edgesmith::Session* session) asm("__real__ZN9edgesmith7Session3runEv");

@@ -166,11 +166,22 @@ void interruption_is_reported(Checks& checks) {
 }
 
 void emulated_makes_no_claims(Checks& checks) {
-  const auto result = run_program(joined(bench({"--json", "-", "--emulated"}), loose()));
+  const test::TemporaryFolder folder;
+  const auto result =
+      run_program(joined(bench({"--json", "-", "--emulated", "--profile", "--scenario",
+                                "fixed-rate:50", "--samples-out", folder / "samples"}),
+                         loose()));
   CHECK_EQUAL(result.exit_code, 0);
   const json report = report_of(checks, result.output);
-  CHECK_EQUAL(report["runs"][0]["verdict"].get<std::string>(), "emulated");
-  CHECK(report["runs"][0]["latency"].is_null() && report["runs"][0]["accuracy"].is_array());
+  const json& run = report["runs"][0];
+  CHECK_EQUAL(run["verdict"].get<std::string>(), "emulated");
+  CHECK(run["latency"].is_null() && run["profile"].is_null() && run["accuracy"].is_array());
+  CHECK(!run.contains("scenario") && !std::filesystem::exists(folder / "samples"));
+  for (const json& process : run["processes"]) {
+    for (const char* field : {"load_ns", "first_inference_ns", "warmup", "latency", "memory"}) {
+      CHECK(process[field].is_null());
+    }
+  }
 }
 
 void verify_judges(Checks& checks) {

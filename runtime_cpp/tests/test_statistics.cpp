@@ -38,8 +38,10 @@ void summaries(Checks& checks) {
   std::vector<std::int64_t> values(1000);
   std::iota(values.begin(), values.end(), 1);
   // In an order of which each value says nothing about the next.
-  std::vector<std::int64_t> mixed;
-  for (std::int64_t i = 0; i < 1000; ++i) mixed.push_back(i * 387 % 1000 + 1);
+  std::vector<std::int64_t> mixed(1000);
+  for (std::size_t i = 0; i < mixed.size(); ++i) {
+    mixed[i] = static_cast<std::int64_t>(i * 387 % 1000 + 1);
+  }
   const LatencySummary summary = summarize_latencies({mixed}, values);
   CHECK_EQUAL(summary.count, 1000U);
   CHECK_NEAR(summary.mean, 500.5, 1e-9);

@@ -144,7 +144,7 @@ class Bench {
     if (Status status = prepare(); !status) return fail("manifest", status.error());
     measure_all(*runner, options_.processes, runs_);
     RunReportContext context;
-    if (!options_.samples_out_path.empty()) {
+    if (!options_.samples_out_path.empty() && !options_.emulated) {
       Status status = write_latencies(options_.samples_out_path, runs_);
       context.samples_written = static_cast<bool>(status);
       if (!status) static_cast<void>(fail("output", status.error()));

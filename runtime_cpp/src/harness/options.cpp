@@ -190,7 +190,33 @@ Status set_number(int code, const std::string& text, Options& options) {
   return Done{};
 }
 
+/// Where an option's text goes that needs no reading; null for all others.
+std::string* text_of(int code, Options& options) {
+  switch (code) {
+    case kProvider:
+      return &options.provider;
+    case kJson:
+      return &options.json_path;
+    case kSamplesOut:
+      return &options.samples_out_path;
+    case kOutputs:
+      return &options.outputs_path;
+    case kIdSalt:
+      return &options.id_salt;
+    case kModel:
+      return &options.model_path;
+    case kSamples:
+      return &options.samples_path;
+    default:
+      return nullptr;
+  }
+}
+
 Status apply(int code, const std::string& value, Options& options) {
+  if (std::string* text = text_of(code, options)) {
+    *text = value;
+    return Done{};
+  }
   switch (code) {
     case kVariant:
       for (std::string& name : split_commas(value)) options.variants.push_back(std::move(name));
@@ -206,9 +232,6 @@ Status apply(int code, const std::string& value, Options& options) {
     case kSpinning:
     case kArena:
       return set_switch(code, value, options);
-    case kProvider:
-      options.provider = value;
-      return Done{};
     case kRequireProvider:
       options.require_provider = true;
       return Done{};
@@ -217,24 +240,6 @@ Status apply(int code, const std::string& value, Options& options) {
       return Done{};
     case kEmulated:
       options.emulated = true;
-      return Done{};
-    case kJson:
-      options.json_path = value;
-      return Done{};
-    case kSamplesOut:
-      options.samples_out_path = value;
-      return Done{};
-    case kOutputs:
-      options.outputs_path = value;
-      return Done{};
-    case kIdSalt:
-      options.id_salt = value;
-      return Done{};
-    case kModel:
-      options.model_path = value;
-      return Done{};
-    case kSamples:
-      options.samples_path = value;
       return Done{};
     case kHelpOption:
       options.command = Command::kHelp;

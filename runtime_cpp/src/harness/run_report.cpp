@@ -121,6 +121,24 @@ void fill_measurements(const Run& run, const std::vector<std::vector<std::int64_
   }
 }
 
+/// Times and memory of an emulator's processes are no evidence on a device: they are left out.
+void leave_out_emulated(json& document) {
+  for (json& process : document["processes"]) {
+    for (const char* field : {"load_ns", "first_inference_ns", "warmup", "latency", "memory"}) {
+      process[field] = nullptr;
+    }
+    process.erase("scenario");
+    process.erase("timing");
+  }
+  document.erase("scenario");
+  document["profile"] = nullptr;
+  document["conditions"] = json::array();
+  const char* reason = "times and memory are the emulator's, not a device's";
+  for (const char* field : {"processes", "profile", "scenario"}) {
+    document["reasons"][field] = reason;
+  }
+}
+
 }  // namespace
 
 std::string samples_tensor(std::size_t run, std::size_t process) {
@@ -158,6 +176,7 @@ RunReport report_run(const Run& run, std::size_t index, const RunReportContext& 
     document["processes"].push_back(std::move(process));
   }
   if (document["error"].is_null()) fill_measurements(run, latencies, context, report);
+  if (context.emulated) leave_out_emulated(document);
   report.summary.verdict = document["verdict"].get<std::string>();
   return report;
 }

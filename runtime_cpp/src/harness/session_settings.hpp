@@ -16,7 +16,7 @@ struct WantedSession {
   int threads = 1;
   std::string optimization_level;
   std::map<std::string, std::string> config;
-  std::optional<bool> spinning{};  ///< Stands before what `config` says.
+  std::optional<bool> spinning = std::nullopt;  ///< Stands before what `config` says.
   bool arena = true;
 };
 
