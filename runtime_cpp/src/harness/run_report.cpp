@@ -123,20 +123,19 @@ void fill_measurements(const Run& run, const std::vector<std::vector<std::int64_
 
 /// Times and memory of an emulator's processes are no evidence on a device: they are left out.
 void leave_out_emulated(json& document) {
+  const char* reason = "times and memory are the emulator's, not a device's";
   for (json& process : document["processes"]) {
     for (const char* field : {"load_ns", "first_inference_ns", "warmup", "latency", "memory"}) {
       process[field] = nullptr;
+      process["reasons"][field] = reason;
     }
     process.erase("scenario");
     process.erase("timing");
   }
   document.erase("scenario");
   document["profile"] = nullptr;
+  document["reasons"]["profile"] = reason;
   document["conditions"] = json::array();
-  const char* reason = "times and memory are the emulator's, not a device's";
-  for (const char* field : {"processes", "profile", "scenario"}) {
-    document["reasons"][field] = reason;
-  }
 }
 
 }  // namespace
