@@ -17,6 +17,7 @@ from edgesmith.events import EventStream, StageFinished
 from edgesmith.export.stage import export_stage, require_source
 from edgesmith.files import host_file_errors
 from edgesmith.model.user_code import Interpreter, interpreter_of
+from edgesmith.model.user_metrics import require_metrics
 from edgesmith.project.project import Project, Target
 from edgesmith.quantize.ranges import Ranges, ranges_stage
 from edgesmith.quantize.stage import QuantizeInputs, quantize_stage, require_budget
@@ -82,6 +83,7 @@ class Pipeline:
 
     def exported(self) -> StageResult[ExportedModel]:
         require_source(self.project)
+        require_metrics(self.project)
         return self._once(export_stage(self.project, self.interpreter, self.context))
 
     def simplified(self) -> StageResult[SimplifiedModel]:
@@ -121,7 +123,9 @@ class Pipeline:
             evaluation=self.evaluation(),
             reference=self.reference(),
         )
-        stage = quantize_stage(self.project, self.project.target(target), inputs, self.context)
+        stage = quantize_stage(
+            self.project, self.project.target(target), self.interpreter, inputs, self.context
+        )
         result = self._once(stage)
         require_budget(result.value, self.project)
         return result

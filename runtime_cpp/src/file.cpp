@@ -82,6 +82,20 @@ Status write_all(int fd, const void* data, std::size_t bytes) {
   return Done{};
 }
 
+Status write_all_at(int fd, const std::string& name, const void* data, std::size_t bytes,
+                    std::uint64_t offset) {
+  const auto* next = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = ::pwrite(fd, next, bytes, static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return system_error("cannot write " + name);
+    next += written;
+    offset += static_cast<std::uint64_t>(written);
+    bytes -= static_cast<std::size_t>(written);
+  }
+  return Done{};
+}
+
 namespace {
 
 Status write_parts(int fd, const std::string& path, const std::vector<std::string_view>& parts) {
@@ -108,41 +122,64 @@ Status write_to_device(const std::string& path, const std::vector<std::string_vi
   return write_parts(device.get(), path, parts);
 }
 
-Status write_and_sync(int fd, const std::string& path, const std::vector<std::string_view>& parts) {
-  if (Status status = write_parts(fd, path, parts); !status) return status;
+}  // namespace
+
+Result<AtomicFile> AtomicFile::create(const std::string& path) {
+  struct stat info{};
+  const bool exists = ::stat(path.c_str(), &info) == 0;
+  if (exists && !S_ISREG(info.st_mode)) {
+    return Error{ErrorCode::kFileSystem,
+                 "cannot write " + path +
+                     (S_ISDIR(info.st_mode) ? ": it is a folder" : ": it is no regular file")};
+  }
+  std::string real = without_links(path);
+  std::string temporary = temporary_prefix(real) + "XXXXXX";
+  Descriptor descriptor(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!descriptor) return system_error("cannot write " + real);
+  return AtomicFile(std::move(descriptor), std::move(real), std::move(temporary));
+}
+
+AtomicFile::AtomicFile(Descriptor descriptor, std::string path, std::string temporary)
+    : descriptor_(std::move(descriptor)),
+      path_(std::move(path)),
+      temporary_(std::move(temporary)) {}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : descriptor_(std::move(other.descriptor_)),
+      path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, {})) {}
+
+AtomicFile::~AtomicFile() {
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+Status AtomicFile::commit() {
   // mkostemp makes private files; what we write is meant to be read like any other result.
-  if (::fchmod(fd, 0644) != 0) return system_error("cannot set the mode of " + path);
-  if (::fsync(fd) != 0) return system_error("cannot sync " + path);
+  if (::fchmod(descriptor_.get(), 0644) != 0) {
+    return system_error("cannot set the mode of " + path_);
+  }
+  if (::fsync(descriptor_.get()) != 0) return system_error("cannot sync " + path_);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    return system_error("cannot write " + path_);
+  }
+  temporary_.clear();
+  const Descriptor folder(::open(parent_folder(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder || ::fsync(folder.get()) != 0) {
+    return system_error("cannot sync the folder of " + path_);
+  }
   return Done{};
 }
 
-}  // namespace
-
-Status write_file_atomically(const std::string& wanted,
-                             const std::vector<std::string_view>& parts) {
+Status write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts) {
   struct stat info{};
-  const bool exists = ::stat(wanted.c_str(), &info) == 0;
-  if (exists && S_ISDIR(info.st_mode)) {
-    return Error{ErrorCode::kFileSystem, "cannot write " + wanted + ": it is a folder"};
+  const bool exists = ::stat(path.c_str(), &info) == 0;
+  if (exists && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) {
+    return write_to_device(path, parts);
   }
-  if (exists && !S_ISREG(info.st_mode)) return write_to_device(wanted, parts);
-  const std::string path = without_links(wanted);
-  std::string temporary = temporary_prefix(path) + "XXXXXX";
-  Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (!file) return system_error("cannot write " + path);
-  Status status = write_and_sync(file.get(), path, parts);
-  if (status && ::rename(temporary.c_str(), path.c_str()) != 0) {
-    status = system_error("cannot write " + path);
-  }
-  if (!status) {
-    ::unlink(temporary.c_str());
-    return status;
-  }
-  const Descriptor folder(::open(parent_folder(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder || ::fsync(folder.get()) != 0) {
-    return system_error("cannot sync the folder of " + path);
-  }
-  return Done{};
+  Result<AtomicFile> file = AtomicFile::create(path);
+  if (!file) return file.error();
+  if (Status status = write_parts(file->descriptor(), file->path(), parts); !status) return status;
+  return file->commit();
 }
 
 std::string temporary_prefix(const std::string& path) { return without_links(path) + ".tmp-"; }

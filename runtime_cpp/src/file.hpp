@@ -53,10 +53,42 @@ Result<std::string> read_descriptor(int fd, const std::string& name, std::uint64
 /// Writes everything, through interruptions and short writes.
 Status write_all(int fd, const void* data, std::size_t bytes);
 
-/// Replaces `wanted` by a file of these parts in one step: written under a temporary name in the
-/// same folder, synced, renamed. Where a link leads to another file, that is replaced; a device or
-/// a pipe is written to.
-Status write_file_atomically(const std::string& wanted, const std::vector<std::string_view>& parts);
+/// The same at an offset; `name` is for messages.
+Status write_all_at(int fd, const std::string& name, const void* data, std::size_t bytes,
+                    std::uint64_t offset);
+
+/// A regular file that appears under its name only when complete: written under a temporary name in
+/// the same folder, synced, renamed. Where a link leads to another file, that is replaced. Without
+/// commit() nothing stays.
+class AtomicFile {
+ public:
+  /// \return kFileSystem if it cannot be written, or the path names what is no regular file.
+  static Result<AtomicFile> create(const std::string& path);
+
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&& other) = delete;
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+
+  int descriptor() const { return descriptor_.get(); }
+  const std::string& path() const { return path_; }
+
+  /// Puts the file in its place; once.
+  Status commit();
+
+ private:
+  AtomicFile(Descriptor descriptor, std::string path, std::string temporary);
+
+  Descriptor descriptor_;
+  std::string path_;
+  std::string temporary_;  ///< Empty once nothing is left to remove.
+};
+
+/// Replaces `path` by a file of these parts in one step: written under a temporary name in the same
+/// folder, synced, renamed. Where a link leads to another file, that is replaced; a device or a
+/// pipe is written to.
+Status write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts);
 
 /// What the temporary names of write_file_atomically() begin with.
 std::string temporary_prefix(const std::string& path);

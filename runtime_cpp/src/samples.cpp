@@ -110,6 +110,11 @@ Status parse_header(const std::string& text, std::uint64_t data_start, std::uint
   return check_coverage(tensors, data_start, data_bytes);
 }
 
+std::uint64_t tensor_bytes(const TensorToWrite& tensor) {
+  const auto count = static_cast<std::uint64_t>(element_count(tensor.dims).value_or(0));
+  return count * element_bytes(tensor.type);
+}
+
 }  // namespace
 
 std::uint64_t StoredTensor::sample_bytes() const {
@@ -229,33 +234,44 @@ Result<std::vector<unsigned char>> SampleSource::read(const StoredTensor& tensor
   return data;
 }
 
-Status write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
-                         const std::map<std::string, std::string>& metadata) {
+Result<SafetensorsHead> safetensors_head(const std::vector<TensorToWrite>& tensors,
+                                         const std::map<std::string, std::string>& metadata) {
   json header = json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
-  std::vector<std::string_view> parts(2);
+  SafetensorsHead head;
   std::uint64_t offset = 0;
   for (const TensorToWrite& tensor : tensors) {
     if (header.contains(tensor.name)) {
       return Error{ErrorCode::kModelOrData, "two tensors are named '" + tensor.name + "'"};
     }
-    const auto count = static_cast<std::uint64_t>(element_count(tensor.dims).value_or(0));
-    const std::uint64_t bytes = count * element_bytes(tensor.type);
+    const std::uint64_t bytes = tensor_bytes(tensor);
     header[tensor.name] = {{"dtype", safetensors_name(tensor.type)},
                            {"shape", tensor.dims},
                            {"data_offsets", {offset, offset + bytes}}};
-    parts.emplace_back(static_cast<const char*>(tensor.data), bytes);
+    head.offsets.push_back(offset);
     offset += bytes;
   }
   std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
   // Aligned data lets readers map it as it lies.
   text.resize((text.size() + 7) / 8 * 8, ' ');
-  std::string length;
   for (unsigned shift = 0; shift < 64; shift += 8) {
-    length.push_back(static_cast<char>((static_cast<std::uint64_t>(text.size()) >> shift) & 0xff));
+    const std::uint64_t digit = static_cast<std::uint64_t>(text.size()) >> shift & 0xff;
+    head.bytes.push_back(static_cast<char>(digit));
   }
-  parts[0] = length;
-  parts[1] = text;
+  head.bytes += text;
+  for (std::uint64_t& start : head.offsets) start += head.bytes.size();
+  return head;
+}
+
+Status write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
+                         const std::map<std::string, std::string>& metadata) {
+  const Result<SafetensorsHead> head = safetensors_head(tensors, metadata);
+  if (!head) return head.error();
+  std::vector<std::string_view> parts{head->bytes};
+  for (const TensorToWrite& tensor : tensors) {
+    parts.emplace_back(static_cast<const char*>(tensor.data),
+                       static_cast<std::size_t>(tensor_bytes(tensor)));
+  }
   return write_file_atomically(path, parts);
 }
 

@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also time the operators of each variant, in a session of its own",
     )
     add(
+        "--keep-outputs",
+        action="store_true",
+        help="keep the outputs that each variant gave on the device, beside the report",
+    )
+    add(
         "--require-valid",
         action="store_true",
         help="exit with 9 unless every run's verdict is valid",
@@ -55,24 +60,34 @@ def run_devices(arguments: argparse.Namespace, session: Session) -> Outcome:
     timeout_s = getattr(arguments, "timeout", None)
     require_valid = getattr(arguments, "require_valid", False)
     profile = getattr(arguments, "profile", False)
+    keep_outputs = getattr(arguments, "keep_outputs", False)
 
     def measure(name: str) -> DeviceResult:
-        measured = bench_device(session, name, timeout_s=timeout_s, profile=profile)
+        measured = bench_device(
+            session, name, timeout_s=timeout_s, profile=profile, keep_outputs=keep_outputs
+        )
         return _shown(session, measured, require_valid=require_valid)
 
     return run_on_devices(session.project().device_names(arguments.device), measure, session)
 
 
 def bench_device(
-    session: Session, device_name: str, *, timeout_s: float | None = None, profile: bool = False
+    session: Session,
+    device_name: str,
+    *,
+    timeout_s: float | None = None,
+    profile: bool = False,
+    keep_outputs: bool = False,
 ) -> Measured:
     """Measures one device and writes its report; raises as `devices.bench.bench` does.
 
     A harness that failed does not raise: the report says it, and `Measured.failure()` too.
     """
     from edgesmith.devices.bench import BenchRequest, bench
+    from edgesmith.model.user_metrics import UserMetrics, require_metrics
 
     project = session.project()
+    require_metrics(project)
     device = project.device(device_name)
     target = project.target(device.target)
     request = BenchRequest(
@@ -84,6 +99,8 @@ def bench_device(
         id_salt=f"edgesmith {project.settings.model.name}",
         timeout_s=timeout_s,
         profile=profile,
+        user_metrics=UserMetrics(project=project, events=session.events),
+        keep_outputs=keep_outputs,
     )
     return bench(request, events=session.events)
 
@@ -122,6 +139,7 @@ def _shown(session: Session, measured: Measured, *, require_valid: bool) -> Devi
         data={
             "file": str(measured.file),
             "samples": str(measured.samples) if measured.samples else None,
+            "outputs": {variant: str(path) for variant, path in measured.outputs.items()},
             "report": measured.report,
         },
         text=render_report(measured.report, style_of(session), file=str(measured.file)),

@@ -6,7 +6,8 @@ import json
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from edgesmith.devices.harness import (
     report_of_death,
 )
 from edgesmith.devices.installer import Installer
+from edgesmith.devices.outputs import OUTPUTS_FOLDER, DeviceOutputs, fetch_outputs
 from edgesmith.devices.registry import connected
 from edgesmith.devices.release import Release, open_release
 from edgesmith.devices.scratch import scratch_bundle
@@ -34,10 +36,12 @@ from edgesmith.devices.transport import (
     RemoteCommand,
     Transport,
 )
+from edgesmith.devices.user_accuracy import measure_user_accuracy, with_user_accuracy
 from edgesmith.errors import DeviceError, EdgesmithError, HarnessError, IntegrityError, UsageError
 from edgesmith.events import EventStream
 from edgesmith.files import host_file_errors
 from edgesmith.hashing import sha256_file
+from edgesmith.model.user_metrics import UserMetrics, python_metrics
 from edgesmith.process import Completed
 from edgesmith.report.decision import decide
 from edgesmith.report.gates import judge_gates
@@ -48,6 +52,8 @@ if TYPE_CHECKING:
     from edgesmith.project.bench_settings import BenchSettings
     from edgesmith.project.project import Device
 
+# What the harness feeds, in every bundle.
+EVALUATION_SAMPLES = "bench/samples.safetensors"
 SAMPLES_SUFFIX = ".samples.safetensors"
 _REPORT = "report.json"
 _SAMPLES = "samples.safetensors"
@@ -61,7 +67,8 @@ class BenchRequest:
     """What to measure and where the report goes.
 
     `settings` are the resolved settings that the report keeps, as JSON types; `id_salt` makes
-    the device's id in the report another one for each project.
+    the device's id in the report another one for each project. `user_metrics` runs those metrics
+    of the bundle that are the project's own functions.
     """
 
     bundle_folder: Path
@@ -72,15 +79,21 @@ class BenchRequest:
     id_salt: str
     timeout_s: float | None = None
     profile: bool = False
+    user_metrics: UserMetrics | None = None
+    keep_outputs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A report on disk; `samples` is None when the harness wrote none."""
+    """A report on disk; `samples` is None when the harness wrote none.
+
+    `outputs` are the kept ones, by variant.
+    """
 
     report: Report
     file: Path
     samples: Path | None
+    outputs: Mapping[str, Path] = field(default_factory=dict)
 
     def failure(self, *, require_valid: bool = False) -> EdgesmithError | None:
         """Why the command must not end green: the harness, a gate, or a verdict; None if none."""
@@ -93,6 +106,7 @@ class _Raw:
 
     report: Report
     samples: Path | None
+    outputs: Mapping[str, DeviceOutputs] = field(default_factory=dict)
 
 
 def bench(
@@ -105,20 +119,30 @@ def bench(
     """
     device = request.device
     release = open_release(request.bundle_folder, target=device.target)
-    with (
-        connected(device, events, transport) as there,
-        there.exclusive(DEVICE_LOCK, wait_s=BUSY_WAIT_S),
-    ):
-        deadline = Deadline.after(request.timeout_s or expected_limit_s(device.bench))
-        machine = there.machine(deadline)
-        _require_installed(release, there, deadline)
-        with host_file_errors(request.reports_folder):
-            request.reports_folder.mkdir(parents=True, exist_ok=True)
-            away = TemporaryDirectory(prefix=".bench-", dir=request.reports_folder)
-        with away as name:
+    with ExitStack() as kept:
+        with (
+            connected(device, events, transport) as there,
+            there.exclusive(DEVICE_LOCK, wait_s=BUSY_WAIT_S),
+        ):
+            deadline = Deadline.after(request.timeout_s or expected_limit_s(device.bench))
+            machine = there.machine(deadline)
+            _require_installed(release, there, deadline)
+            away = kept.enter_context(_away(request.reports_folder))
             with scratch_bundle(release, there, deadline) as scratch:
-                raw = _measure(request, release, scratch, Path(name), machine, there, deadline)
-            return _keep(request, release, raw)
+                raw = _measure(request, release, scratch, Path(away), machine, there, deadline)
+        # Others may have the device while the project's own metrics are computed.
+        return _keep(request, release, raw)
+
+
+def _away(reports_folder: Path) -> TemporaryDirectory[str]:
+    """A folder beside the reports for what comes from the device."""
+    with host_file_errors(reports_folder):
+        reports_folder.mkdir(parents=True, exist_ok=True)
+        return TemporaryDirectory(prefix=".bench-", dir=reports_folder)
+
+
+def _wants_outputs(request: BenchRequest, release: Release) -> bool:
+    return request.keep_outputs or bool(python_metrics(release.metrics))
 
 
 def _require_installed(release: Release, transport: Transport, deadline: Deadline) -> None:
@@ -172,6 +196,7 @@ def _measure(
         id_salt=request.id_salt,
         emulated=not transport.capabilities.real_time,
         profile=request.profile,
+        outputs_folder=_outputs_folder(request, release, scratch, transport, deadline),
     )
     dead = partial(
         report_of_death,
@@ -204,7 +229,22 @@ def _measure(
     if done.returncode != 0 and report["exit_code"] == 0:
         # The harness died after writing: what it wrote must not end green.
         report = {**report, "exit_code": HarnessError.exit_code}
-    return _Raw(report=report, samples=_fetch_samples(scratch, away, transport, home))
+    samples = _fetch_samples(scratch, away, transport, home)
+    if call.outputs_folder is None:
+        return _Raw(report=report, samples=samples)
+    outputs = fetch_outputs(report, scratch, away, transport)
+    return _Raw(report=report, samples=samples, outputs=outputs)
+
+
+def _outputs_folder(
+    request: BenchRequest, release: Release, scratch: str, transport: Transport, deadline: Deadline
+) -> str | None:
+    """Where the harness is to leave each variant's outputs, when somebody wants them."""
+    if not _wants_outputs(request, release):
+        return None
+    name = f"{scratch}/{OUTPUTS_FOLDER}"
+    transport.make_folder(name, deadline)
+    return transport.path(name)
 
 
 def _require_same_bundle(report: Report, release: Release, device: str) -> None:
@@ -265,15 +305,39 @@ def _fetch_samples(
 def _keep(request: BenchRequest, release: Release, raw: _Raw) -> Measured:
     """Writes samples first: a report never names samples that are not there."""
     file = _new_name(request, release)
-    completed = completed_report(raw.report, request, release)
-    samples = None
+    report = _with_user_accuracy(request, release, raw)
+    completed = completed_report(report, request, release)
+    samples, outputs = None, {}
     if raw.samples is not None:
         samples = file.with_name(file.stem + SAMPLES_SUFFIX)
-        completed["samples"] = {"file": samples.name, "sha256": sha256_file(raw.samples)}
-        with host_file_errors(samples):
-            raw.samples.chmod(0o644)
-            raw.samples.replace(samples)
-    return Measured(report=write_report(file, completed), file=file, samples=samples)
+        completed["samples"] = _kept(raw.samples, samples)
+    if request.keep_outputs:
+        completed["outputs"] = {}
+        for variant, one in raw.outputs.items():
+            if one.file is None:
+                completed["outputs"][variant] = {"file": None, "reason": one.reason}
+                continue
+            outputs[variant] = file.with_name(f"{file.stem}.outputs.{variant}.safetensors")
+            completed["outputs"][variant] = _kept(one.file, outputs[variant])
+    written = write_report(file, completed)
+    return Measured(report=written, file=file, samples=samples, outputs=outputs)
+
+
+def _kept(fetched: Path, final: Path) -> dict[str, str]:
+    """Puts a file from the device beside the report; what the report says of it."""
+    with host_file_errors(final):
+        fetched.chmod(0o644)
+        fetched.replace(final)
+        return {"file": final.name, "sha256": sha256_file(final)}
+
+
+def _with_user_accuracy(request: BenchRequest, release: Release, raw: _Raw) -> Report:
+    metrics = python_metrics(release.metrics)
+    if request.user_metrics is None or not metrics or not raw.outputs:
+        return raw.report
+    samples = release.folder / release.file(EVALUATION_SAMPLES).path
+    found = measure_user_accuracy(metrics, request.user_metrics, raw.outputs, samples)
+    return with_user_accuracy(raw.report, found)
 
 
 def completed_report(raw: Report, request: BenchRequest, release: Release) -> Report:

@@ -23,7 +23,10 @@ _PER_ITERATION_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class HarnessRequest:
-    """One call of `harness bench`; the file names are absolute paths on the device."""
+    """One call of `harness bench`; the file names are absolute paths on the device.
+
+    With an `outputs_folder`, which is there, each variant's outputs go into it.
+    """
 
     program: str
     report: str
@@ -32,6 +35,7 @@ class HarnessRequest:
     id_salt: str
     emulated: bool = False
     profile: bool = False
+    outputs_folder: str | None = None
 
     def argv(self) -> list[str]:
         """The command line; every value is an argument of its own."""
@@ -55,6 +59,7 @@ class HarnessRequest:
         argv += ["--processes", str(settings.processes)]
         argv += ["--id-salt", self.id_salt]
         argv += ["--emulated"] if self.emulated else []
+        argv += ["--outputs-folder", self.outputs_folder] if self.outputs_folder else []
         return [*argv, "--json", self.report, "--samples-out", self.samples]
 
 

@@ -10,6 +10,7 @@ from edgesmith.doctor.host import disk
 from edgesmith.errors import EdgesmithError, ModelError
 from edgesmith.events import EventStream
 from edgesmith.export.stage import source_kind
+from edgesmith.metric_names import is_python_metric, metric_file
 from edgesmith.model.user_code import Interpreter, interpreter_of
 from edgesmith.project.project import Project
 
@@ -41,6 +42,9 @@ def _files(project: Project, part: str, kind: str) -> Iterator[Check]:
         ("data.evaluation", settings.data.evaluation),
     ):
         named[key] = value.rpartition(":")[0] if ".py:" in value else value
+    for index, metric in enumerate(settings.data.metrics):
+        if is_python_metric(metric):
+            named[f"data.metrics[{index}]"] = metric_file(metric)
     for index, file in enumerate(settings.model.depends):
         named[f"model.depends[{index}]"] = file
     for key, file in named.items():

@@ -174,7 +174,7 @@ def _command(
     return Command(
         argv=[interpreter.path, WORKER, asked, answered],
         purpose=f"your code ({operation})",
-        hint="run model.py or data.py by itself to see why it died; -v shows its whole output",
+        hint="run your code by itself to see why it died; -v shows its whole output",
         timeout_s=limit_s,
         timeout_hint="see with -v where it hangs; for a job that is right and long, set"
         f" [worker] max_seconds, now {limit_s:g}",
@@ -212,6 +212,6 @@ def _execute(command: Command, operation: str, answered: Path, events: EventStre
     if done.returncode < 0:
         raise failure(command, done, f"was {describe_end(done.returncode)}")
     if not answered.is_file():
-        hint = "remove calls such as sys.exit() or os._exit() from model.py and data.py"
+        hint = "remove calls such as sys.exit() or os._exit() from your code"
         finding = f"ended the process without a result ({describe_end(done.returncode)})"
         raise failure(command, done, finding, hint=hint)

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
+from edgesmith.metric_names import BUILT_IN_METRICS, PYTHON_METRIC_PATTERN, metric_name
 from edgesmith.toolchains import is_toolchain
 
 _NAME = r"^[a-z][a-z0-9_-]*$"
@@ -57,6 +65,18 @@ GlibcVersion = Annotated[str, StringConstraints(pattern=_GLIBC)]
 Address = Annotated[str, StringConstraints(pattern=_ADDRESS, max_length=255)]
 Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 ToolchainName = Annotated[str, AfterValidator(_toolchain_name)]
+MetricName = Annotated[
+    str,
+    AfterValidator(metric_name),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(BUILT_IN_METRICS), "type": "string"},
+                {"pattern": PYTHON_METRIC_PATTERN, "type": "string"},
+            ]
+        }
+    ),
+]
 # What fits a signed 32-bit number: dimensions and counts beyond it are slips.
 Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
 

@@ -14,6 +14,7 @@ from edgesmith.project.bench_settings import BenchSettings
 from edgesmith.project.fields import (
     Address,
     Dimension,
+    MetricName,
     Name,
     Positive,
     Section,
@@ -37,7 +38,6 @@ Dtype = Literal[
     "uint64",
     "bool",
 ]
-Metric = Literal["top1", "top5", "cosine", "sqnr_db", "max_abs_error"]
 
 
 # Names of CMake packages that a generated project uses itself.
@@ -73,7 +73,9 @@ class ModelSettings(Section):
         description="`FILE.py:callable` returning an nn.Module, or a `FILE.onnx`.",
     )
     python: str | None = Field(
-        None, description="Interpreter that runs model.py and data.py; default: edgesmith's own."
+        None,
+        description="Interpreter that runs model.py, data.py and metrics; default: edgesmith's"
+        " own.",
     )
     depends: tuple[str, ...] = Field(
         (),
@@ -150,15 +152,17 @@ class DataSettings(Section):
     )
     calibration_samples: Positive = Field(200, description="At most so many are read.")
     evaluation_samples: Positive = Field(500, description="At most so many are read.")
-    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = Field(
+    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] = Field(
         ("top1",),
-        description="The first decides. Without labels they compare with the reference outputs.",
+        description="`top1`, `top5`, `cosine`, `sqnr_db`, `max_abs_error`, or a function of yours"
+        " as `FILE.py:function`. The first decides. Without labels they compare with the reference"
+        " outputs.",
         strict=False,
     )
 
 
 class WorkerSettings(Section):
-    """The process that runs model.py and data.py. No bound changes a result."""
+    """The process that runs model.py, data.py and metrics. No bound changes a result."""
 
     max_seconds: Annotated[float, Field(gt=0, le=10_000_000)] = Field(
         21_600.0, description="One step of your code that takes longer is ended."

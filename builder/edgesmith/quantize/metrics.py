@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,10 @@ MAX_SQNR_DB = 200.0
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What metrics are computed from; `reference` is in the order of the model's outputs."""
+    """What metrics are computed from; `reference` is in the order of the model's outputs.
+
+    `metrics` are those that edgesmith computes.
+    """
 
     samples: Path
     reference: Path
@@ -34,15 +37,25 @@ class Evaluation:
 
 
 def evaluate(
-    model: Path, options: SessionOptions, evaluation: Evaluation, *, threads: int = 1
+    model: Path,
+    options: SessionOptions,
+    evaluation: Evaluation,
+    *,
+    threads: int = 1,
+    on_outputs: Callable[[dict[str, Array]], None] | None = None,
 ) -> tuple[MetricValue, ...]:
-    """The metrics of one model file; raises ModelError when a metric does not fit the model."""
+    """The metrics of one model file; raises ModelError when a metric does not fit the model.
+
+    `on_outputs` gets the outputs of each sample.
+    """
     session = numeric.open_session(model, options, threads=threads)
     samples, reference = Samples(evaluation.samples), Samples(evaluation.reference)
     labels = samples.whole(LABELS) if samples.has(LABELS) else None
     sums = {name: _Accumulator(name) for name in evaluation.metrics}
     for index, feeds in enumerate(samples.feeds()):
         outputs = numeric.run_session(session, feeds, shown_as=model.name)
+        if on_outputs is not None:
+            on_outputs(outputs)
         wanted = reference.group(OUTPUTS, index)
         label = None if labels is None else int(labels[index])
         for accumulator in sums.values():

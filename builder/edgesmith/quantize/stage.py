@@ -13,12 +13,14 @@ from edgesmith.data.stage import Reference
 from edgesmith.errors import GateError, ModelError
 from edgesmith.model import onnx_file
 from edgesmith.model.operations import multiply_adds_per_sample
-from edgesmith.model.user_code import own_interpreter
+from edgesmith.model.user_code import Interpreter, own_interpreter
+from edgesmith.model.user_metrics import python_metrics
 from edgesmith.project.project import Project, Target
 from edgesmith.quantize.audit import fused_operators
 from edgesmith.quantize.bundle_samples import write_golden, write_samples
 from edgesmith.quantize.encoding import Encoding, encoding_for
-from edgesmith.quantize.metrics import Evaluation, evaluate, loss
+from edgesmith.quantize.judging import Judge, Judgement
+from edgesmith.quantize.metrics import Evaluation, loss
 from edgesmith.quantize.ranges import Ranges
 from edgesmith.quantize.static import QuantizationPlan, quantize_static
 from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
@@ -59,16 +61,35 @@ class _Candidate:
 
     method: str
     path: Path
-    metrics: tuple[MetricValue, ...]
+    judgement: Judgement
     loss: float
 
 
 def quantize_stage(
-    project: Project, target: Target, inputs: QuantizeInputs, context: Context
+    project: Project,
+    target: Target,
+    interpreter: Interpreter,
+    inputs: QuantizeInputs,
+    context: Context,
 ) -> Stage[QuantizedModel]:
     """The stage that makes `build/<model>/<target>/quantize`."""
     encoding = encoding_for(target) if target.quantize.precision == "int8" else None
-    work = _Work(project=project, target=target, inputs=inputs, encoding=encoding, context=context)
+    metrics = project.settings.data.metrics
+    judge = Judge(
+        project=project,
+        interpreter=interpreter,
+        samples=inputs.evaluation.folder / inputs.evaluation.value.path,
+        reference=inputs.reference.folder / inputs.reference.value.samples.path,
+        events=context.events,
+    )
+    work = _Work(
+        project=project,
+        target=target,
+        inputs=inputs,
+        encoding=encoding,
+        judge=judge,
+        context=context,
+    )
     return Stage(
         name="quantize",
         target=target.name,
@@ -80,7 +101,8 @@ def quantize_stage(
             "evaluation": inputs.evaluation.value.sha256,
             "reference": inputs.reference.value.samples.sha256,
             "settings": target.quantize.model_dump(mode="json"),
-            "metrics": list(project.settings.data.metrics),
+            "metrics": list(metrics),
+            "metrics_run_by": _runs_metrics(project, interpreter),
             "encoding": encoding.name if encoding else "float",
             "platform": [
                 target.platform.name,
@@ -95,6 +117,14 @@ def quantize_stage(
         make=work.make,
         state=project.state_folder,
     )
+
+
+def _runs_metrics(project: Project, interpreter: Interpreter) -> dict[str, Any] | None:
+    """What else decides the metrics of the project's own functions; their files are read later."""
+    if not python_metrics(project.settings.data.metrics):
+        return None
+    depends = list(project.settings.model.depends)
+    return {"depends": depends, "tools": dict(interpreter.versions)}
 
 
 def require_budget(quantized: QuantizedModel, project: Project) -> None:
@@ -116,6 +146,7 @@ class _Work:
     target: Target
     inputs: QuantizeInputs
     encoding: Encoding | None
+    judge: Judge
     context: Context
 
     @property
@@ -124,24 +155,22 @@ class _Work:
 
     @property
     def _evaluation(self) -> Evaluation:
-        evaluation, reference = self.inputs.evaluation, self.inputs.reference
-        return Evaluation(
-            samples=evaluation.folder / evaluation.value.path,
-            reference=reference.folder / reference.value.samples.path,
-            metrics=tuple(self.project.settings.data.metrics),
-        )
+        return self.judge.evaluation
 
     def make(self, folder: Path) -> Made[QuantizedModel]:
         deciding = self.project.settings.data.metrics[0]
         shutil.copyfile(self._model, folder / "fp32.onnx")
         self._require_platform(self.inputs.simplified.value)
-        baseline = evaluate(folder / "fp32.onnx", self._options(), self._evaluation)
-        variants = [self._variant(folder, "fp32", "float", baseline)]
+        baseline = self.judge.judge(folder / "fp32.onnx", self._options())
+        variants = [self._variant(folder, "fp32", "float", baseline.metrics)]
         tried: list[_Candidate] = []
         if self.encoding is not None:
-            tried = self._quantized(folder, self.encoding, baseline, deciding)
-            variants.append(self._variant(folder, "int8", self.encoding.name, tried[0].metrics))
-        return Made(value=self._finish(folder, tuple(variants), tried))
+            tried = self._quantized(folder, self.encoding, baseline.metrics, deciding)
+            metrics = tried[0].judgement.metrics
+            variants.append(self._variant(folder, "int8", self.encoding.name, metrics))
+        judged = (baseline, *(candidate.judgement for candidate in tried))
+        read = sorted({one for judgement in judged for one in judgement.dependencies})
+        return Made(value=self._finish(folder, tuple(variants), tried), dependencies=tuple(read))
 
     def _finish(
         self, folder: Path, variants: tuple[Variant, ...], tried: list[_Candidate]
@@ -218,10 +247,10 @@ class _Work:
             exclude=self.target.quantize.exclude,
         )
         quantize_static(plan, path, events=self.context.events)
-        metrics = evaluate(path, encoding.judging(self._options()), self._evaluation)
-        lost = loss(baseline, metrics, metric)
+        judgement = self.judge.judge(path, encoding.judging(self._options()))
+        lost = loss(baseline, judgement.metrics, metric)
         self.context.events.debug(f"quantize: {method} loses {lost:.4g} in {metric}")
-        return _Candidate(method=method, path=path, metrics=metrics, loss=lost)
+        return _Candidate(method=method, path=path, judgement=judgement, loss=lost)
 
     def _variant(
         self, folder: Path, name: str, encoding: str, metrics: tuple[MetricValue, ...]
@@ -247,7 +276,11 @@ class _Work:
             "kind": "edgesmith-quantization",
             **to_record(value),
             "tried": [
-                {"method": c.method, "accuracy_loss": c.loss, "metrics": to_record_list(c.metrics)}
+                {
+                    "method": c.method,
+                    "accuracy_loss": c.loss,
+                    "metrics": to_record_list(c.judgement.metrics),
+                }
                 for c in tried
             ],
             "fused_operators": {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from edgesmith.metric_names import is_python_metric
 from edgesmith.report.numbers import format_interval, format_loss, format_ratio
 from edgesmith.report.views import (
     ComparisonView,
@@ -180,7 +181,7 @@ def _undecided(
 ) -> tuple[str, str]:
     reasons, advice = [], []
     if within is None:
-        found = _loss(one) if one.accuracy_loss.interval else one.accuracy_loss.reason
+        found = _loss_or_reason(one)
         reasons.append(
             f"the accuracy loss of {one.candidate.variant} ({found or 'not known'}) cannot be told"
             f" from the budget of {_budget(one, budget)}"
@@ -197,8 +198,17 @@ def _undecided(
     return "; ".join(reasons), "; ".join(advice)
 
 
+def _loss_or_reason(one: ComparisonView) -> str:
+    loss = one.accuracy_loss
+    if loss.interval is not None or loss.value is None:
+        return _loss(one)
+    return f"{_loss(one)}; {loss.reason}"
+
+
 def _more_samples(one: ComparisonView, budget: float) -> str:
     loss = one.accuracy_loss
+    if is_python_metric(one.accuracy_metric) and loss.interval is None and not loss.groups:
+        return f"let {one.accuracy_metric} return a number for each sample"
     default = "add evaluation samples (data.evaluation_samples)"
     if loss.groups:
         default = "add groups of evaluation samples, such as other pictures"

@@ -138,6 +138,9 @@ def _failures(report: Mapping[str, Any], runs: Sequence[RunView]) -> list[str]:
     error = report["error"]
     outside = [f"{error['stage']}: {error['message']}"] if error else []
     failed = [r for r in runs if r.verdict == "failed"]
+    for one in report.get("metric_errors", ()):
+        place = f" ({one['where']})" if one["where"] else ""
+        outside.append(f"{one['variant']}: {one['message']}{place}")
     return outside + [f"{r.variant} ({describe_configuration(r)}): {r.error}" for r in failed]
 
 

@@ -92,13 +92,13 @@ class SamplesWriter:
 
 
 def open_samples(path: Path) -> dict[str, Array]:
-    """Memory-mapped tensors of a file that our own writer made."""
+    """Memory-mapped tensors of a sound file, in the order in which they lie there."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
     header.pop("__metadata__", None)
     tensors = {}
-    for name, facts in header.items():
+    for name, facts in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         start, end = facts["data_offsets"]
         shape = tuple(facts["shape"])
         dtype = np.dtype(_DTYPES[facts["dtype"]])

@@ -85,6 +85,17 @@ struct TensorToWrite {
   const void* data = nullptr;
 };
 
+/// What stands before the data of a safetensors file.
+struct SafetensorsHead {
+  std::string bytes;
+  std::vector<std::uint64_t> offsets;  ///< Of each tensor's data, from the start of the file.
+};
+
+/// The head of a file of these tensors, whose `data` is not looked at, in their order.
+/// \return kModelOrData if two tensors share a name.
+Result<SafetensorsHead> safetensors_head(const std::vector<TensorToWrite>& tensors,
+                                         const std::map<std::string, std::string>& metadata);
+
 /// Writes a safetensors file as a whole: it appears under its name only when complete.
 /// \return kFileSystem if it cannot be written, kDevice if the file system is full, kModelOrData if
 ///         two tensors share a name.

@@ -148,6 +148,12 @@ json reference_json(const Evaluation& evaluation) {
   return result;
 }
 
+bool computes(const std::string& metric) {
+  return metric == "top1" || metric == "top5" ||
+         std::any_of(kErrorMetrics.begin(), kErrorMetrics.end(),
+                     [&](const ErrorMetric& known) { return metric == known.name; });
+}
+
 PairedLoss accuracy_loss(const std::string& metric, const Evaluation& baseline,
                          const Evaluation& candidate) {
   if (metric == "top1" || metric == "top5") {

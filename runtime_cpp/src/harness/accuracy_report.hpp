@@ -16,6 +16,9 @@ Evaluation evaluation_from_json(const nlohmann::json& document);
 /// The run's accuracy list.
 nlohmann::json accuracy_json(const Evaluation& evaluation);
 
+/// Whether the harness computes this metric; others are the host's.
+bool computes(const std::string& metric);
+
 /// The run's reference block: of several outputs the worst.
 nlohmann::json reference_json(const Evaluation& evaluation);
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "bundle.hpp"
 #include "child.hpp"
@@ -64,13 +65,29 @@ std::vector<Run> plan_runs(const Workload& workload, const Options& options,
   return runs;
 }
 
+/// Whether a run wrote the outputs that it was asked for.
+bool wrote_outputs(const Run& run) {
+  const ChildOutcome& first = run.processes.front();
+  return first.error.is_null() && first.document["outputs_unwritten"].get<std::string>().empty();
+}
+
+/// Asks a run for its variant's outputs, unless one before has written them.
+void ask_for_outputs(Run& run, const std::string& folder, const std::set<std::string>& written) {
+  if (folder.empty() || written.count(run.spec.variant) > 0) return;
+  run.spec.outputs_path = folder + "/" + outputs_name(run.spec);
+  run.spec.outputs_required = false;
+}
+
 /// Runs all processes of all runs, each next round in reverse order (ABBA), so that a drift of the
 /// machine falls on all runs alike. \return false if a signal ended the work.
-bool measure_all(const ChildRunner& runner, int processes, std::vector<Run>& runs) {
+bool measure_all(const ChildRunner& runner, const Options& options, std::vector<Run>& runs) {
+  const int processes = options.processes;
+  std::set<std::string> written;
   for (int process = 0; process < processes; ++process) {
     for (std::size_t position = 0; position < runs.size(); ++position) {
       Run& run = runs[process % 2 == 0 ? position : runs.size() - 1 - position];
       if (process >= processes_of(run.spec, processes)) continue;
+      if (process == 0) ask_for_outputs(run, options.outputs_folder, written);
       RunSpec spec = run.spec;
       spec.accuracy = process == 0;
       spec.profile = spec.profile && spec.accuracy;
@@ -82,6 +99,7 @@ bool measure_all(const ChildRunner& runner, int processes, std::vector<Run>& run
         say("harness: failed: " + outcome.error["message"].get<std::string>());
       }
       if (outcome.interrupted) return false;
+      if (process == 0 && wrote_outputs(run)) written.insert(run.spec.variant);
     }
   }
   return true;
@@ -142,7 +160,7 @@ class Bench {
     Result<ChildRunner> runner = ChildRunner::create(options_.emulated);
     if (!runner) return fail("child", runner.error());
     if (Status status = prepare(); !status) return fail("manifest", status.error());
-    measure_all(*runner, options_.processes, runs_);
+    measure_all(*runner, options_, runs_);
     RunReportContext context;
     if (!options_.samples_out_path.empty() && !options_.emulated) {
       Status status = write_latencies(options_.samples_out_path, runs_);
@@ -178,6 +196,17 @@ class Bench {
       return Error{ErrorCode::kUsage,
                    "--outputs needs a single run: name one --variant, one of "
                    "--threads, one --shape and one --scenario"};
+    }
+    return check_outputs_folder();
+  }
+
+  /// The variants name the files there.
+  Status check_outputs_folder() const {
+    if (options_.outputs_folder.empty()) return Done{};
+    for (const Run& run : runs_) {
+      if (run.spec.variant.find('/') == std::string::npos) continue;
+      return Error{ErrorCode::kUsage, "--outputs-folder: '" + run.spec.variant +
+                                          "' can be no file's name; leave this variant out"};
     }
     return Done{};
   }

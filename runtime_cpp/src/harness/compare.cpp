@@ -51,13 +51,14 @@ json compare_pair(const RunSummary& baseline, const RunSummary& candidate,
   if (loss.mcnemar_p) loss_entry["mcnemar_p"] = *loss.mcnemar_p;
   const Groups& groups = baseline.evaluation.groups;
   if (!groups.empty()) loss_entry["groups"] = group_count(groups, groups.size());
-  json result = {
-      {"baseline", baseline.key},
-      {"candidate", candidate.key},
-      {"speedup", measured_json(speedup)},
-      {"accuracy_loss", std::move(loss_entry)},
-      {"size_ratio", nullptr},
-      {"advice", speed_words(baseline, candidate, speedup) + "; " + loss_words(metric, loss.loss)}};
+  std::string advice = speed_words(baseline, candidate, speedup);
+  if (computes(metric)) advice += "; " + loss_words(metric, loss.loss);
+  json result = {{"baseline", baseline.key},
+                 {"candidate", candidate.key},
+                 {"speedup", measured_json(speedup)},
+                 {"accuracy_loss", std::move(loss_entry)},
+                 {"size_ratio", nullptr},
+                 {"advice", std::move(advice)}};
   if (baseline.model_bytes > 0) {
     result["size_ratio"] =
         static_cast<double>(candidate.model_bytes) / static_cast<double>(baseline.model_bytes);

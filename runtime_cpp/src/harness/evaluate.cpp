@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
+
+#include "outputs_file.hpp"
 
 namespace edgesmith::harness {
 namespace {
@@ -13,7 +16,6 @@ struct OutputPass {
   std::vector<std::int64_t> dims;  ///< Of one sample; set after the first inference.
   bool divisible = true;           ///< The output splits into samples.
   OutputErrors result;
-  std::vector<unsigned char> collected;
 };
 
 const StoredTensor* find_reference(const SampleSource& source, const ReferencePrefixes& references,
@@ -41,8 +43,8 @@ Result<std::vector<std::int64_t>> read_numbers(const SampleSource& source,
 
 class Evaluator {
  public:
-  Evaluator(Session& session, ModelIo& io, const SampleSource& source, bool collect)
-      : session_(session), io_(io), source_(source), collect_(collect) {}
+  Evaluator(Session& session, ModelIo& io, const SampleSource& source, const OutputsWanted& wanted)
+      : session_(session), io_(io), source_(source), wanted_(wanted) {}
 
   Status prepare(const ReferencePrefixes& references) {
     Result<std::vector<std::int64_t>> labels = read_numbers(source_, "labels");
@@ -71,6 +73,10 @@ class Evaluator {
     for (std::int64_t first = 0; first < io_.sample_count(); first += io_.batch()) {
       if (Status status = io_.load(first); !status) return status;
       if (Status status = session_.run(); !status) return status;
+      if (first == 0) {
+        for (OutputPass& pass : passes_) learn_shape(pass);
+        if (Status status = open_outputs(); !status) return status;
+      }
       const std::int64_t end = std::min(first + io_.batch(), io_.sample_count());
       for (std::int64_t sample = first; sample < end; ++sample) {
         for (OutputPass& pass : passes_) {
@@ -79,21 +85,7 @@ class Evaluator {
         }
       }
     }
-    return Done{};
-  }
-
-  Status write(const std::string& path) const {
-    std::vector<TensorToWrite> tensors;
-    for (const OutputPass& pass : passes_) {
-      std::vector<std::int64_t> dims{io_.sample_count()};
-      dims.insert(dims.end(), pass.dims.begin(), pass.dims.end());
-      tensors.push_back(
-          {"outputs/" + pass.info->name, pass.info->type, dims, pass.collected.data()});
-    }
-    return write_safetensors(path, tensors,
-                             {{"format", "edgesmith-samples"},
-                              {"schema_version", "1.0"},
-                              {"count", std::to_string(io_.sample_count())}});
+    return close_outputs();
   }
 
   Evaluation finish() {
@@ -103,13 +95,12 @@ class Evaluator {
 
  private:
   /// Learns the shape of one sample's part of an output, and whether it can be compared.
-  Status learn_shape(OutputPass& pass) {
+  void learn_shape(OutputPass& pass) {
     Result<std::vector<std::int64_t>> dims = io_.sample_dims(*pass.info);
     if (!dims) {
-      if (collect_) return dims.error();
       pass.divisible = false;
       pass.result.reason = dims.error().message;
-      return Done{};
+      return;
     }
     pass.dims = std::move(*dims);
     if (pass.reference != nullptr && pass.reference->sample_dims() != pass.dims) {
@@ -118,17 +109,48 @@ class Evaluator {
                            dims_text(pass.reference->sample_dims());
       pass.reference = nullptr;
     }
+  }
+
+  Status open_outputs() {
+    if (wanted_.path.empty()) return Done{};
+    std::vector<TensorToWrite> outputs;
+    for (const OutputPass& pass : passes_) {
+      if (!pass.divisible) return give_up({ErrorCode::kModelOrData, pass.result.reason});
+      outputs.push_back({pass.info->name, pass.info->type, pass.dims, nullptr});
+    }
+    Result<OutputsFile> file = OutputsFile::create(wanted_.path, outputs, io_.sample_count());
+    if (!file) return give_up(file.error());
+    file_.emplace(std::move(*file));
     return Done{};
   }
 
+  Status close_outputs() {
+    if (!file_) return Done{};
+    Status status = file_->close();
+    return status ? Done{} : give_up(status.error());
+  }
+
+  /// The outputs are not written; nothing of them stays.
+  Status give_up(const Error& error) {
+    file_.reset();
+    if (wanted_.required) return error;
+    evaluation_.unwritten = error.message;
+    return Done{};
+  }
+
+  Status keep(const OutputPass& pass, std::int64_t sample,
+              const std::vector<unsigned char>& bytes) {
+    if (!file_) return Done{};
+    const auto index = static_cast<std::size_t>(&pass - passes_.data());
+    Status status = file_->put(index, sample, bytes);
+    return status ? Done{} : give_up(status.error());
+  }
+
   Status take(OutputPass& pass, std::int64_t sample, std::int64_t position) {
-    if (sample == 0) {
-      if (Status status = learn_shape(pass); !status) return status;
-    }
     if (!pass.divisible) return Done{};
     Result<std::vector<unsigned char>> bytes = io_.output_part(*pass.info, pass.dims, position);
     if (!bytes) return bytes.error();
-    if (collect_) pass.collected.insert(pass.collected.end(), bytes->begin(), bytes->end());
+    if (Status status = keep(pass, sample, *bytes); !status) return status;
     const std::vector<double> values = to_doubles(pass.info->type, bytes->data(), bytes->size());
     std::vector<double> reference;
     if (pass.reference != nullptr) {
@@ -176,7 +198,8 @@ class Evaluator {
   Session& session_;
   ModelIo& io_;
   const SampleSource& source_;
-  bool collect_;
+  const OutputsWanted& wanted_;
+  std::optional<OutputsFile> file_;
   std::vector<std::int64_t> labels_;
   std::vector<OutputPass> passes_;
   Evaluation evaluation_;
@@ -185,13 +208,10 @@ class Evaluator {
 }  // namespace
 
 Result<Evaluation> evaluate(Session& session, ModelIo& io, const SampleSource& source,
-                            const ReferencePrefixes& references, const std::string& outputs_path) {
-  Evaluator evaluator(session, io, source, !outputs_path.empty());
+                            const ReferencePrefixes& references, const OutputsWanted& wanted) {
+  Evaluator evaluator(session, io, source, wanted);
   if (Status status = evaluator.prepare(references); !status) return status.error();
   if (Status status = evaluator.run(); !status) return status.error();
-  if (!outputs_path.empty()) {
-    if (Status status = evaluator.write(outputs_path); !status) return status.error();
-  }
   return evaluator.finish();
 }
 

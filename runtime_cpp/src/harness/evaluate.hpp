@@ -26,6 +26,13 @@ struct Evaluation {
   std::vector<bool> top5;
   std::string labels_reason;  ///< Why top1 is empty though there are labels.
   Groups groups;              ///< Of the samples; empty where they are independent.
+  std::string unwritten;      ///< Why the outputs that were asked for are not written.
+};
+
+/// Where all outputs go as `outputs/<name>`.
+struct OutputsWanted {
+  std::string path;      ///< Empty: nowhere.
+  bool required = true;  ///< Not writing them fails the evaluation; otherwise it tells why.
 };
 
 /// Where the reference of an output stands in the samples file, by order of preference.
@@ -35,9 +42,9 @@ struct ReferencePrefixes {
 
 /// An output that does not divide into samples, or is of another shape than its reference, is left
 /// out with a reason.
-/// \param outputs_path If not empty, all outputs are written there as `outputs/<name>`.
-/// \return kModelOrData or kFileSystem if an inference or a read fails, or the file is not written.
+/// \return kModelOrData or kFileSystem if an inference or a read fails, or required outputs are not
+///         written.
 Result<Evaluation> evaluate(Session& session, ModelIo& io, const SampleSource& source,
-                            const ReferencePrefixes& references, const std::string& outputs_path);
+                            const ReferencePrefixes& references, const OutputsWanted& wanted);
 
 }  // namespace edgesmith::harness

@@ -194,9 +194,11 @@ class Measurement {
 
   Status compare(Session& session, ModelIo& io, const SampleSource& source) {
     stage_ = "accuracy";
-    Result<Evaluation> evaluation = evaluate(session, io, source, {}, spec_.outputs_path);
+    Result<Evaluation> evaluation =
+        evaluate(session, io, source, {}, {spec_.outputs_path, spec_.outputs_required});
     if (!evaluation) return evaluation.error();
     document_["evaluation"] = evaluation_json(*evaluation);
+    document_["outputs_unwritten"] = evaluation->unwritten;
     return Done{};
   }
 

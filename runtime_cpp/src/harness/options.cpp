@@ -36,6 +36,7 @@ enum Option : int {
   kJson,
   kSamplesOut,
   kOutputs,
+  kOutputsFolder,
   kIdSalt,
   kModel,
   kSamples,
@@ -44,7 +45,7 @@ enum Option : int {
   kVersionOption
 };
 
-constexpr std::array<::option, 24> kLongOptions{{
+constexpr std::array<::option, 25> kLongOptions{{
     {"variant", required_argument, nullptr, kVariant},
     {"threads", required_argument, nullptr, kThreads},
     {"provider", required_argument, nullptr, kProvider},
@@ -62,6 +63,7 @@ constexpr std::array<::option, 24> kLongOptions{{
     {"json", required_argument, nullptr, kJson},
     {"samples-out", required_argument, nullptr, kSamplesOut},
     {"outputs", required_argument, nullptr, kOutputs},
+    {"outputs-folder", required_argument, nullptr, kOutputsFolder},
     {"id-salt", required_argument, nullptr, kIdSalt},
     {"model", required_argument, nullptr, kModel},
     {"samples", required_argument, nullptr, kSamples},
@@ -201,6 +203,8 @@ std::string* text_of(int code, Options& options) {
       return &options.samples_out_path;
     case kOutputs:
       return &options.outputs_path;
+    case kOutputsFolder:
+      return &options.outputs_folder;
     case kIdSalt:
       return &options.id_salt;
     case kModel:
@@ -271,6 +275,9 @@ Status check_together(const Options& options) {
   if (!options.model_path.empty() && !options.variants.empty()) {
     return usage("--variant names variants of a bundle; it cannot be used with --model");
   }
+  if (!options.outputs_path.empty() && !options.outputs_folder.empty()) {
+    return usage("--outputs and --outputs-folder exclude each other");
+  }
   if (options.command == Command::kVerify && options.variants.size() > 1) {
     return usage("verify takes one --variant");
   }
@@ -339,6 +346,8 @@ Results
   --json FILE           the report; - for stdout (default: a table)
   --samples-out FILE    raw latencies, as safetensors
   --outputs FILE        the model's outputs for every sample, as safetensors
+  --outputs-folder DIR  bench: the same of each variant, as DIR/VARIANT.safetensors; where that
+                        fails the report says why
   --id-salt TEXT        salt for the device's id
   --min-sqnr-db X       verify: least signal to quantization noise ratio
 

@@ -37,6 +37,7 @@ struct Options {
   std::string json_path;  ///< Empty: a table; "-": JSON to stdout.
   std::string samples_out_path;
   std::string outputs_path;
+  std::string outputs_folder;  ///< Empty: no outputs of each variant.
   std::string id_salt;
   std::string model_path;            ///< Empty: the bundle's.
   std::string samples_path;          ///< Empty: the bundle's.

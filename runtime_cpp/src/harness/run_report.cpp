@@ -92,6 +92,17 @@ void fill_times(json& document, const std::vector<std::vector<std::int64_t>>& la
   }
 }
 
+/// The file with the variant's outputs, where the run was asked for it beside its figures.
+void put_outputs(json& document, const RunSpec& spec, const json& first) {
+  if (spec.outputs_path.empty() || spec.outputs_required) return;
+  const std::string reason = first["outputs_unwritten"].get<std::string>();
+  if (reason.empty()) {
+    document["outputs"] = {{"file", outputs_name(spec)}};
+  } else {
+    document["outputs"] = {{"file", nullptr}, {"reason", reason}};
+  }
+}
+
 void fill_measurements(const Run& run, const std::vector<std::vector<std::int64_t>>& latencies,
                        const RunReportContext& context, RunReport& report) {
   json& document = report.document;
@@ -100,6 +111,7 @@ void fill_measurements(const Run& run, const std::vector<std::vector<std::int64_
   document["effective"] = first["effective"];
   document["profile"] = first.value("profile", json(nullptr));
   summary.evaluation = evaluation_from_json(first["evaluation"]);
+  put_outputs(document, run.spec, first);
   document["accuracy"] = accuracy_json(summary.evaluation);
   document["reference"] = reference_json(summary.evaluation);
   document["scenario"] = scenario_json(run.spec, document["processes"]);

@@ -24,7 +24,8 @@ std::string settings_text(const RunSpec& spec) {
                          {"min_seconds", spec.min_seconds},
                          {"min_iterations", spec.min_iterations},
                          {"accuracy", spec.accuracy},
-                         {"profile", spec.profile}};
+                         {"profile", spec.profile},
+                         {"outputs_required", spec.outputs_required}};
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -60,6 +61,7 @@ Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& argument
     document.at("min_iterations").get_to(spec.min_iterations);
     document.at("accuracy").get_to(spec.accuracy);
     document.at("profile").get_to(spec.profile);
+    document.at("outputs_required").get_to(spec.outputs_required);
     return spec;
   } catch (const json::exception& failure) {
     return Error{ErrorCode::kUsage, std::string("measure is for internal use: ") + failure.what()};
@@ -69,6 +71,8 @@ Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& argument
 int processes_of(const RunSpec& spec, int requested) {
   return spec.scenario.kind == ScenarioKind::kSoak ? 1 : requested;
 }
+
+std::string outputs_name(const RunSpec& spec) { return spec.variant + ".safetensors"; }
 
 std::string run_key(const RunSpec& spec) {
   std::string shapes;

@@ -32,7 +32,8 @@ struct RunSpec {
   std::uint64_t min_iterations = 200;
   bool accuracy = false;  ///< Also compare all samples, and find out where the nodes run.
   bool profile = false;
-  std::string outputs_path;  ///< With accuracy: write the outputs there, unless empty.
+  std::string outputs_path;      ///< With accuracy: write the outputs there, unless empty.
+  bool outputs_required = true;  ///< Not writing them fails the run.
 };
 
 /// The spec as four arguments, and back: settings as JSON, then the paths as they are, since paths
@@ -42,6 +43,9 @@ Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& argument
 
 /// How many processes measure a run: a soak has one, the others as many as asked for.
 int processes_of(const RunSpec& spec, int requested);
+
+/// Name of the file with the outputs of the spec's variant in a folder of them.
+std::string outputs_name(const RunSpec& spec);
 
 /// Names the run within a report: variant, provider, threads, shapes and scenario.
 std::string run_key(const RunSpec& spec);

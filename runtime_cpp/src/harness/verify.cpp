@@ -69,7 +69,7 @@ Status verify(Verification& verification) {
   if (!io) return io.error();
   const ReferencePrefixes references{{"expected/" + variant.name + "/", "outputs/"}};
   Result<Evaluation> evaluation =
-      evaluate(*session, *io, *source, references, options.outputs_path);
+      evaluate(*session, *io, *source, references, {options.outputs_path});
   if (!evaluation) return evaluation.error();
   const double least =
       options.min_sqnr_db >= 0 ? options.min_sqnr_db : variant.self_test_min_sqnr_db;

@@ -1,0 +1,188 @@
+"""Puts what the project's own metrics found on a device's outputs into its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgesmith.data.samples import GROUPS, LABELS, Array, Samples
+from edgesmith.devices.outputs import DeviceOutputs
+from edgesmith.errors import HarnessError
+from edgesmith.model.user_metrics import (
+    OutputFiles,
+    UserMetrics,
+    UserMetricValue,
+    failed_values,
+)
+from edgesmith.report.numbers import significant
+from edgesmith.report.resampling import mean_interval
+from edgesmith.report.schema import Report
+
+ONE_NUMBER = "the metric gives one number for all samples, not one for each: no interval"
+_ONE_GROUP = "all samples are of one group"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserAccuracy:
+    """Values by metric and variant; `runs` names for each variant the run that they are of.
+
+    `groups` are None where samples are independent; `basis` is labels or reference.
+    """
+
+    values: Mapping[str, Mapping[str, UserMetricValue]]
+    runs: Mapping[str, str]
+    groups: Array | None
+    basis: str
+
+
+def with_user_accuracy(report: Report, found: UserAccuracy) -> Report:
+    """The report with the metrics in each run's accuracy, in comparisons, and their failures."""
+    runs = [_run(run, found) for run in report["runs"]]
+    variants = {run["key"]: run["requested"]["variant"] for run in report["runs"]}
+    comparisons = [_comparison(one, variants, found) for one in report["comparisons"]]
+    failures = _failures(found, _measured_variants(report))
+    errors = {"metric_errors": failures} if failures else {}
+    return {**report, "runs": runs, "comparisons": comparisons, **errors}
+
+
+def _run(run: Mapping[str, Any], found: UserAccuracy) -> dict[str, Any]:
+    if run["accuracy"] is None:
+        return dict(run)
+    variant = run["requested"]["variant"]
+    added = [_entry(name, run["key"], variant, found) for name in found.values]
+    return {**run, "accuracy": [*run["accuracy"], *added]}
+
+
+def _entry(metric: str, key: str, variant: str, found: UserAccuracy) -> dict[str, Any]:
+    one = found.values[metric][variant]
+    entry = {
+        "metric": metric,
+        # It may look at all of the outputs.
+        "output": "",
+        "samples": one.samples,
+        "basis": found.basis,
+        "higher_is_better": True,
+        **_measured(one.value, one.per_sample, found.groups, _reason(one)),
+    }
+    of = found.runs.get(variant, key)
+    return entry if of == key else {**entry, "outputs_of": of}
+
+
+def _reason(one: UserMetricValue) -> str:
+    """Why there is no value; empty when there is one."""
+    failure = one.failure
+    if failure is None:
+        return ""
+    return f"{failure.what} ({failure.where})" if failure.where else failure.what
+
+
+def _measured(
+    value: float | None, per_sample: Array | None, groups: Array | None, reason: str
+) -> dict[str, Any]:
+    measured: dict[str, Any] = {"value": value, "ci95": None}
+    if groups is not None:
+        measured["groups"] = len(set(groups.tolist()))
+    if value is None:
+        return {**measured, "reason": reason}
+    if per_sample is None:
+        return {**measured, "reason": ONE_NUMBER}
+    interval = mean_interval(per_sample, groups)
+    return {**measured, **({"ci95": list(interval)} if interval else {"reason": _ONE_GROUP})}
+
+
+def _comparison(
+    one: Mapping[str, Any], variants: Mapping[str, str], found: UserAccuracy
+) -> dict[str, Any]:
+    metric = one["accuracy_loss"]["metric"]
+    if metric not in found.values:
+        return dict(one)
+    pair = [found.values[metric][variants[one[side]]] for side in ("baseline", "candidate")]
+    loss = {"metric": metric, **_loss(*pair, groups=found.groups)}
+    return {**one, "accuracy_loss": loss, "advice": f"{one['advice']}; {_words(metric, loss)}"}
+
+
+def _loss(
+    baseline: UserMetricValue, candidate: UserMetricValue, *, groups: Array | None
+) -> dict[str, Any]:
+    """Baseline minus candidate, paired by sample: higher is better."""
+    for one in (baseline, candidate):
+        if one.value is None:
+            return _measured(None, None, groups, _reason(one))
+    assert baseline.value is not None and candidate.value is not None
+    value = baseline.value - candidate.value
+    before, after = baseline.per_sample, candidate.per_sample
+    if before is None or after is None:
+        return _measured(value, None, groups, "")
+    lost = before - after
+    return {"samples": len(lost), **_measured(float(lost.mean()), lost, groups, "")}
+
+
+def _words(metric: str, loss: Mapping[str, Any]) -> str:
+    """As the harness says it of its own metrics."""
+    if loss["value"] is None:
+        return f"loss in {metric} is not known ({loss['reason']})"
+    if loss["ci95"] is None:
+        return f"loss in {metric}: {significant(loss['value'])}"
+    low, high = loss["ci95"]
+    if low > 0:
+        return f"{metric} is worse by {significant(loss['value'])}"
+    if high < 0:
+        return f"{metric} is better by {significant(-loss['value'])}"
+    return f"no loss in {metric} can be shown, at most {significant(high)}"
+
+
+def _measured_variants(report: Report) -> set[str]:
+    """Of the others the run's own failure says it all."""
+    return {r["requested"]["variant"] for r in report["runs"] if r["accuracy"] is not None}
+
+
+def _failures(found: UserAccuracy, variants: set[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "metric": metric,
+            "variant": variant,
+            "message": one.failure.what,
+            "where": one.failure.where,
+            "hint": one.failure.hint,
+            "code": one.failure.exit_code,
+        }
+        for metric, by_variant in found.values.items()
+        for variant, one in by_variant.items()
+        if one.failure is not None and variant in variants
+    ]
+
+
+def measure_user_accuracy(
+    metrics: Sequence[str],
+    measured: UserMetrics,
+    outputs: Mapping[str, DeviceOutputs],
+    samples: Path,
+) -> UserAccuracy:
+    """Runs the metrics on the outputs of each variant; `samples` are those that it was fed."""
+    stored = Samples(samples)
+    files = {name: one.file for name, one in outputs.items() if one.file is not None}
+    # All variants have the outputs of one model.
+    names = next((one.names for one in outputs.values() if one.file is not None), ())
+    values: dict[str, dict[str, UserMetricValue]] = {metric: {} for metric in metrics}
+    if files:
+        given = OutputFiles(files=files, names=names, samples=samples, reference=samples)
+        values |= measured.measure(metrics, given)
+    for variant, one in outputs.items():
+        if one.file is None:
+            missing = failed_values([variant], _no_outputs(variant, one.reason))
+            values = {metric: {**values[metric], **missing} for metric in metrics}
+    return UserAccuracy(
+        values=values,
+        runs={name: one.run for name, one in outputs.items() if one.run is not None},
+        groups=stored.whole(GROUPS) if stored.has(GROUPS) else None,
+        basis="labels" if stored.has(LABELS) else "reference",
+    )
+
+
+def _no_outputs(variant: str, reason: str) -> HarnessError:
+    return HarnessError(
+        f"the outputs of {variant} did not come back from the device: {reason}",
+        hint="mend that and measure again",
+    )
