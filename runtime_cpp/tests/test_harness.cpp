@@ -117,6 +117,44 @@ void bench_of_a_bundle(Checks& checks) {
   CHECK_EQUAL(run_program({folder / "bin/harness", "verify"}).exit_code, 7);
 }
 
+/// Each variant gives its outputs once; what the harness does not compute it leaves to others.
+void outputs_of_each_variant(Checks& checks) {
+  const test::TemporaryFolder folder;
+  test::FakeBundle bundle = tiny_bundle();
+  const std::string metrics = R"("metrics":["top1"])";
+  bundle.manifest.replace(bundle.manifest.find(metrics), metrics.size(),
+                          R"("metrics":["metrics.py:score","top1"])");
+  lay_out(folder, bundle);
+  std::filesystem::create_directories(folder / "outputs");
+  const std::vector<std::string> command{
+      folder / "bin/harness", "bench", "--min-seconds", "0.02", "--threads", "1,2",
+      "--processes",          "2",     "--json",        "-"};
+  const auto good = run_program(joined(command, {"--outputs-folder", folder / "outputs"}));
+  CHECK_EQUAL(good.exit_code, 0);
+  const json report = report_of(checks, good.output);
+  CHECK_EQUAL(report["runs"].size(), 4U);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const json& run = report["runs"][i];
+    CHECK_EQUAL(run.contains("outputs"), i % 2 == 0);
+    if (i % 2 != 0) continue;
+    const std::string name = run["outputs"]["file"].get<std::string>();
+    CHECK_EQUAL(name, run["requested"]["variant"].get<std::string>() + ".safetensors");
+    const auto outputs = SampleSource::open(folder / ("outputs/" + name));
+    CHECK(outputs && outputs->check_samples());
+  }
+  const json& comparison = report["comparisons"][0];
+  CHECK(comparison["accuracy_loss"]["value"].is_null());
+  CHECK(comparison["advice"].get<std::string>().find("score") == std::string::npos);
+  const auto bad = run_program(joined(command, {"--outputs-folder", folder / "absent"}));
+  CHECK_EQUAL(bad.exit_code, 0);
+  for (const json& run : report_of(checks, bad.output)["runs"]) {
+    CHECK(run["latency"].is_object() && run["outputs"]["file"].is_null());
+    CHECK(run["outputs"]["reason"].get<std::string>().find("absent") != std::string::npos);
+  }
+  CHECK_EQUAL(run_program(joined(command, {"--outputs-folder", "a", "--outputs", "b"})).exit_code,
+              2);
+}
+
 void impossible_times_fail(Checks& checks) {
   // The model has 28 multiply-adds; with 10^15 it would take minutes.
   for (const std::uint64_t multiply_adds : {std::uint64_t{28}, std::uint64_t{1} << 50}) {
@@ -239,6 +277,7 @@ int main() {
   return test::run_all({{"usage_errors", usage_errors},
                         {"bench_of_loose_files", bench_of_loose_files},
                         {"bench_of_a_bundle", bench_of_a_bundle},
+                        {"outputs_of_each_variant", outputs_of_each_variant},
                         {"impossible_times_fail", impossible_times_fail},
                         {"failures_are_reported", failures_are_reported},
                         {"interruption_is_reported", interruption_is_reported},

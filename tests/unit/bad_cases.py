@@ -29,6 +29,7 @@ from edgesmith.cli.main import VERBS
 ROOT = Path(__file__).parents[2]
 REPORT = (ROOT / "runtime_cpp/tests/data/report_example.json").read_bytes()
 BUNDLE = "build/digits/host/bundle"
+PYTHON_METRIC = setting('metrics = ["top1"]', 'metrics = ["metrics.py:score"]')
 CALIBRATION = '"data.py:calibration"'
 PROJECT_VERBS = [v for v in VERBS if v not in ("init", "inspect", "report")]
 TARGET_VERBS = ("quantize", "generate", "compile", "build", "fetch", "doctor")
@@ -58,6 +59,13 @@ def judged(name: str, body: str, *says: str) -> Case:
     text = "import numpy as np\nx = np.zeros((1, 1, 8, 8), np.float32)\n\ndef evaluation():\n"
     text += f"    {body}\n\n\ndef calibration():\n    yield {{'image': x}}\n"
     return Case(name=name, command=("quantize",), code=3, says=says, spoil=written("data.py", text))
+
+
+def metric(name: str, body: str, *says: str) -> Case:
+    """A metric of the project's own, of this body; it is the deciding one."""
+    text = f"import os\nimport numpy as np\n\ndef score(outputs, expected):\n    {body}\n"
+    spoil = all_of(written("metrics.py", text), PYTHON_METRIC)
+    return Case(name=f"metric: {name}", command=("quantize",), code=3, says=says, spoil=spoil)
 
 
 def files(name: str, *says: str, **arrays: Any) -> Case:
@@ -222,6 +230,54 @@ DATA = [
     Case(name="a wrong pattern", command=("quantize",), code=3, says=("not a pattern",),
          spoil=setting(CALIBRATION, '"a**b/*.npz"')),
 ]  # fmt: skip
+SCORE = "metrics.py:4 in score"
+METRICS = [
+    metric("raises", "raise ValueError('no boxes')", "'metrics.py:score' fails",
+           "ValueError: no boxes", "metrics.py:5 in score"),
+    metric("exits", "raise SystemExit(3)", "SystemExit: 3", "metrics.py:5 in score"),
+    metric("writes to the outputs", "outputs['logits'][0] = 0; return 1.0", "read-only",
+           "metrics.py:5"),
+    metric("writes to the labels", "expected[0] = 0; return 1.0", "read-only", "metrics.py:5"),
+    metric("of too few samples", "return np.ones(7)", "shape [7]; there are 8 samples", SCORE),
+    metric("of a matrix", "return np.ones((8, 1))", "shape [8, 1]", SCORE),
+    metric("NaN", "return float('nan')", "'metrics.py:score' returned nan", SCORE),
+    metric("of infinite samples", "return np.array([1, np.inf, 0, 0, 0, 0, np.nan, 0])",
+           "inf for sample 1 and 1 more", SCORE),
+    metric("text", "return '0.9'", "returned a str", "return a float"),
+    metric("nothing", "pass", "returned a NoneType"),
+    metric("a list", "return [1.0] * 8", "returned a list", "return a float, or an array"),
+    metric("complex numbers", "return np.ones(8, complex)", "complex128"),
+    metric("objects", "return np.array([None] * 8)", "elements of type object"),
+    metric("masked", "return np.ma.masked_equal(np.ones(8), 1)", "a MaskedArray"),
+    metric("another parameter", "return outputs['scores'].mean()", "KeyError: 'scores'"),
+    metric("prints the protocol", "print('@progress 1 x\\n{}'); return 'x'", "returned a str"),
+    metric("an import that is missing", "import no_such_module", "no_such_module", "metrics.py:5"),
+    Case(name="metric: no such file", command=("quantize",), code=3, spoil=PYTHON_METRIC,
+         says=("'metrics.py' does not exist", "data.metrics[0]")),
+    Case(name="metric: no such file to measure", command=("bench",), code=3, spoil=PYTHON_METRIC,
+         says=("'metrics.py' does not exist", "data.metrics[0]")),
+    Case(name="metric: no such function", command=("quantize",), code=3,
+         spoil=all_of(PYTHON_METRIC, written("metrics.py", "def scores(a, b): return 1.0\n")),
+         says=("has no 'score'", "did you mean 'scores'", "data.metrics")),
+    Case(name="metric: no function", command=("quantize",), code=3,
+         spoil=all_of(PYTHON_METRIC, written("metrics.py", "score = 0.5\n")),
+         says=("is a float, not a callable", "data.metrics")),
+    Case(name="metric: syntax error", command=("quantize",), code=3,
+         spoil=all_of(PYTHON_METRIC, written("metrics.py", "def score(:\n")),
+         says=("SyntaxError", "metrics.py:1")),
+    *(usage(f"metric: {name}", "build", "data.metrics[0]", says,
+            spoil=setting('metrics = ["top1"]', f'metrics = ["{name}"]'))
+      for name, says in (
+          ("topp1", "did you mean 'top1'"),
+          ("sqnr", "did you mean 'sqnr_db'"),
+          ("metrics.py", "such as 'metrics.py:accuracy'"),
+          ("metrics.py:", "FILE.py:function"),
+          ("metrics.py:a-b", "FILE.py:function"),
+          ("metrics.pyc:score", "FILE.py:function"),
+          (":score", "FILE.py:function"),
+          ("a:b.py:score", "FILE.py:function"),
+          ("/home/you/metrics.py:score", "relative to the project file"))),
+]  # fmt: skip
 CAMERA = """[preprocess.image]
 from = { dtype = "uint8", layout = "NHWC" }
 scale = 0.0078125
@@ -306,7 +362,7 @@ BUNDLES = [
           ("another major", edited(f"{BUNDLE}/manifest.json", '"schema_version": "1.0"',
                                    '"schema_version": "2.0"'), ("schema version '2.0'",)))),
 ]  # fmt: skip
-CASES = [*COMMAND_LINE, *SETTINGS, *MODEL, *DATA, *PREPROCESS, *REPORTS, *HOST, *BUNDLES]
+CASES = [*COMMAND_LINE, *SETTINGS, *MODEL, *DATA, *METRICS, *PREPROCESS, *REPORTS, *HOST, *BUNDLES]
 
 # Run in a copy of each example.
 EXAMPLE_CASES = [

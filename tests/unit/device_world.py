@@ -28,6 +28,9 @@ CONTENT = {
 }
 
 
+METRICS = ["top1"]
+
+
 def write_bundle(folder: Path, *, version: str = "1.0.0", sequence: int | None = None) -> str:
     """A bundle of the manifest's contract; returns its id."""
     files = []
@@ -55,7 +58,7 @@ def write_bundle(folder: Path, *, version: str = "1.0.0", sequence: int | None =
         "variants": variants,
         "default_variant": "int8",
         "files": sorted(files, key=lambda f: str(f["path"])),
-        "metrics": ["top1"],
+        "metrics": METRICS,
         "requires": {
             "elf": {"machine": "EM_X86_64", "bits": 64},
             "interpreter": "/lib64/ld-linux-x86-64.so.2",
