@@ -17,8 +17,6 @@ endif()
 get_filename_component(edgesmith_source_root "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
 add_library(edgesmith-options INTERFACE)
 target_compile_features(edgesmith-options INTERFACE cxx_std_17)
-# A 32-bit system's files, too, may be larger than 2 GiB.
-target_compile_definitions(edgesmith-options INTERFACE _FILE_OFFSET_BITS=64)
 target_compile_options(edgesmith-options INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion
   $<$<BOOL:${EDGESMITH_WERROR}>:-Werror>

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -84,6 +85,11 @@ Status write_all(int fd, const void* data, std::size_t bytes) {
 
 Status write_all_at(int fd, const std::string& name, const void* data, std::size_t bytes,
                     std::uint64_t offset) {
+  constexpr auto kLargest = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
+  if (offset > kLargest || bytes > kLargest - offset) {
+    return Error{ErrorCode::kFileSystem,
+                 "cannot write " + name + ": it would be larger than this system's files can be"};
+  }
   const auto* next = static_cast<const char*>(data);
   while (bytes > 0) {
     const ssize_t written = ::pwrite(fd, next, bytes, static_cast<off_t>(offset));

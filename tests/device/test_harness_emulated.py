@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from edgesmith.devices.emulation import MACHINES, chosen_cpu, make_emulator
 from edgesmith.errors import DeviceError
@@ -93,6 +95,21 @@ def test_right_files(board: Board) -> None:
     (run,) = report["runs"]
     assert run["verdict"] == "emulated" and run["latency"] is None
     assert run["accuracy"][0]["value"] == 15 / 16
+
+
+def test_outputs_of_each_variant_and_a_metric_of_the_project_s_own(board: Board) -> None:
+    write_manifest(board.folder, {**good_manifest(), "metrics": ["metrics.py:score", "top1"]})
+    (board.folder / "outputs").mkdir()
+    words = ("--json", "{folder}/report.json", "--outputs-folder", "{folder}/outputs")
+    measured = board.run(*BENCH, *words)
+    assert measured.returncode == 0, measured.stderr
+    report = load_report(board.folder / "report.json")
+    assert "not computed on the device" in report["comparisons"][0]["accuracy_loss"]["reason"]
+    for run in report["runs"]:
+        (found,) = load_file(board.folder / "outputs" / run["outputs"]["file"]).values()
+        # The tiny model gives back what it gets.
+        given = load_file(board.folder / "bench/samples.safetensors")[f"inputs/{INPUT}"]
+        assert np.array_equal(found.view(np.uint32), given.view(np.uint32))
 
 
 def _manifest(**changes: Any) -> Callable[[Path], object]:

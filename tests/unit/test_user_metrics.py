@@ -13,16 +13,20 @@ from typing import Any
 import device_world
 import numpy as np
 import pytest
+import small_project
 from device_world import World
 from safetensors.numpy import save
 from test_devices_bench import EXAMPLE, Harness, ready
 
+from bad_input import setting
 from edgesmith.devices.bench import BenchRequest, Measured, bench
 from edgesmith.devices.fake import Answer
 from edgesmith.devices.user_accuracy import ONE_NUMBER, UserAccuracy, with_user_accuracy
 from edgesmith.errors import EdgesmithError, HarnessError, ModelError
+from edgesmith.events import EventStream
 from edgesmith.metric_names import metric_name
 from edgesmith.model.user_metrics import OutputFiles, UserMetrics, UserMetricValue, failed_values
+from edgesmith.project.load import load_project
 from edgesmith.report.decision import decide
 from edgesmith.report.gates import judge_gates
 from edgesmith.report.outcome import measurement_failure
@@ -402,11 +406,6 @@ def test_a_failing_metric_keeps_the_figures(device: Device) -> None:
 
 
 def test_only_metrics_that_the_project_names_are_run(tmp_path: Path) -> None:
-    import small_project
-
-    from edgesmith.events import EventStream
-    from edgesmith.project.load import load_project
-
     folder = small_project.write_project(tmp_path)
     metrics = UserMetrics(project=load_project(folder / "edgesmith.toml", {}), events=EventStream())
     nothing = OutputFiles(
@@ -415,3 +414,31 @@ def test_only_metrics_that_the_project_names_are_run(tmp_path: Path) -> None:
     failure = metrics.measure([METRIC], nothing)[METRIC]["int8"].failure
     assert failure is not None
     assert "no longer has" in failure.what
+
+
+# The nth call gives the nth number: for fp32, then for INT8 of each calibration.
+COUNTING = """from pathlib import Path
+
+
+def score(outputs, expected):
+    calls = Path("calls.txt")
+    calls.write_text((calls.read_text() if calls.exists() else "") + "x")
+    return [0.0, -5.0, -1.0][len(calls.read_text()) - 1]
+"""
+
+
+def test_the_deciding_metric_chooses_among_calibrations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_project.serve_in_process(monkeypatch)
+    monkeypatch.setenv("EDGESMITH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    project = small_project.write_project(tmp_path)
+    (project / "metrics.py").write_text(COUNTING)
+    setting('metrics = ["top1"]', f'metrics = ["{METRIC}", "top1"]')(project)
+    said = small_project.call(project, capsys, "quantize")
+    assert said.code == 0, said.err
+    record = json.loads((project / "build/digits/host/quantize/record.json").read_text())
+    assert record["calibration_method"] == "percentile"
+    assert [m["name"] for m in record["variants"][1]["metrics"]] == [METRIC, "top1"]
+    assert (record["accuracy_metric"], record["accuracy_loss"]) == (METRIC, 1.0)
