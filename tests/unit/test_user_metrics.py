@@ -137,6 +137,23 @@ def test_what_one_metric_does_to_its_arguments_no_other_sees(worker: Worker) -> 
     assert "read-only" in worker(through)["failure"]["what"]
 
 
+def test_a_file_that_fails_says_so_for_every_metric_and_variant(worker: Worker) -> None:
+    (worker.folder / "broken_metrics.py").write_text("def early(a, b): return 1\n\n1 / 0\n")
+    outputs = str(worker.outputs())
+    request = {
+        "metrics": ["broken_metrics.py:early", "broken_metrics.py:late"],
+        "outputs": dict.fromkeys(BOTH, outputs),
+        "names": ["a", "b"],
+        "samples": str(worker.samples(labelled=True)),
+        "reference": str(worker.folder / "reference"),
+        "project": str(worker.folder),
+    }
+    for by_variant in run_metrics(request)["found"].values():
+        for one in by_variant.values():
+            assert "ZeroDivisionError" in one["failure"]["what"]
+            assert one["failure"]["where"].startswith("broken_metrics.py:3")
+
+
 class Draws:
     """The harness's generator, number by number."""
 

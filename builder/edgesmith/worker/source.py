@@ -51,5 +51,10 @@ def _load_module(path: Path) -> ModuleType:
         )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        # Who asks again is told the same, not what a half-made module lacks.
+        sys.modules.pop(name, None)
+        raise
     return module
