@@ -230,9 +230,7 @@ def _measure(
         # The harness died after writing: what it wrote must not end green.
         report = {**report, "exit_code": HarnessError.exit_code}
     samples = _fetch_samples(scratch, away, transport, home)
-    if call.outputs_folder is None:
-        return _Raw(report=report, samples=samples)
-    outputs = fetch_outputs(report, scratch, away, transport)
+    outputs = fetch_outputs(report, scratch, away, transport) if call.outputs_folder else {}
     return _Raw(report=report, samples=samples, outputs=outputs)
 
 

@@ -74,14 +74,7 @@ def quantize_stage(
 ) -> Stage[QuantizedModel]:
     """The stage that makes `build/<model>/<target>/quantize`."""
     encoding = encoding_for(target) if target.quantize.precision == "int8" else None
-    metrics = project.settings.data.metrics
-    judge = Judge(
-        project=project,
-        interpreter=interpreter,
-        samples=inputs.evaluation.folder / inputs.evaluation.value.path,
-        reference=inputs.reference.folder / inputs.reference.value.samples.path,
-        events=context.events,
-    )
+    judge = _judge(project, interpreter, inputs, context)
     work = _Work(
         project=project,
         target=target,
@@ -101,7 +94,7 @@ def quantize_stage(
             "evaluation": inputs.evaluation.value.sha256,
             "reference": inputs.reference.value.samples.sha256,
             "settings": target.quantize.model_dump(mode="json"),
-            "metrics": list(metrics),
+            "metrics": list(project.settings.data.metrics),
             "metrics_run_by": _runs_metrics(project, interpreter),
             "encoding": encoding.name if encoding else "float",
             "platform": [
@@ -116,6 +109,18 @@ def quantize_stage(
         value_type=QuantizedModel,
         make=work.make,
         state=project.state_folder,
+    )
+
+
+def _judge(
+    project: Project, interpreter: Interpreter, inputs: QuantizeInputs, context: Context
+) -> Judge:
+    return Judge(
+        project=project,
+        interpreter=interpreter,
+        samples=inputs.evaluation.folder / inputs.evaluation.value.path,
+        reference=inputs.reference.folder / inputs.reference.value.samples.path,
+        events=context.events,
     )
 
 
