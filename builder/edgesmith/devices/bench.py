@@ -188,16 +188,8 @@ def _measure(
     deadline: Deadline,
 ) -> _Raw:
     settings = _available(request.device.bench, release, transport.events)
-    call = HarnessRequest(
-        program=transport.path(f"{scratch}/{HARNESS}"),
-        report=transport.path(f"{scratch}/{_REPORT}"),
-        samples=transport.path(f"{scratch}/{_SAMPLES}"),
-        settings=settings,
-        id_salt=request.id_salt,
-        emulated=not transport.capabilities.real_time,
-        profile=request.profile,
-        outputs_folder=_outputs_folder(request, release, scratch, transport, deadline),
-    )
+    outputs_folder = _outputs_folder(request, release, scratch, transport, deadline)
+    call = _harness_request(request, settings, scratch, outputs_folder, transport)
     dead = partial(
         report_of_death,
         release,
@@ -230,8 +222,27 @@ def _measure(
         # The harness died after writing: what it wrote must not end green.
         report = {**report, "exit_code": HarnessError.exit_code}
     samples = _fetch_samples(scratch, away, transport, home)
-    outputs = fetch_outputs(report, scratch, away, transport) if call.outputs_folder else {}
+    outputs = fetch_outputs(report, scratch, away, transport) if outputs_folder else {}
     return _Raw(report=report, samples=samples, outputs=outputs)
+
+
+def _harness_request(
+    request: BenchRequest,
+    settings: BenchSettings,
+    scratch: str,
+    outputs_folder: str | None,
+    transport: Transport,
+) -> HarnessRequest:
+    return HarnessRequest(
+        program=transport.path(f"{scratch}/{HARNESS}"),
+        report=transport.path(f"{scratch}/{_REPORT}"),
+        samples=transport.path(f"{scratch}/{_SAMPLES}"),
+        settings=settings,
+        id_salt=request.id_salt,
+        emulated=not transport.capabilities.real_time,
+        profile=request.profile,
+        outputs_folder=outputs_folder,
+    )
 
 
 def _outputs_folder(
