@@ -45,7 +45,7 @@ def project(built: Edgesmith, tmp_path_factory: pytest.TempPathFactory) -> Edges
     edgesmith = Edgesmith(folder=folder, cache=built.cache, environment=QUICK)
     result = edgesmith.ok("build", "--format", "json")
     # What was quantized has the same bytes.
-    assert stages_that_ran(result) == {"quantize", "compile"}
+    assert stages_that_ran(result) <= {"quantize", "compile"}
     edgesmith.ok("flash")
     return edgesmith
 
