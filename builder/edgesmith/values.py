@@ -83,8 +83,27 @@ class ExportedModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PassRecord:
+    """What one pass of the clean-up did.
+
+    `taken`: it changed the model, and the outputs stayed. `reason` says why it was dropped, and
+    is empty where there was nothing to do. `max_rel_error` is None where nothing was compared.
+    """
+
+    name: str
+    nodes_before: int
+    nodes_after: int
+    taken: bool
+    reason: str
+    max_rel_error: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SimplifiedModel:
-    """The model after simplification, or the exported one when simplifying changed it."""
+    """The model after the passes that kept its outputs.
+
+    `reason` says why it is the exported one as it was; with `simplified` it is empty.
+    """
 
     onnx: OnnxFile
     simplified: bool
@@ -92,6 +111,7 @@ class SimplifiedModel:
     nodes_before: int
     nodes_after: int
     parity: tuple[ParityCheck, ...]
+    passes: tuple[PassRecord, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from edgesmith.cli.session import Outcome, Session
 from edgesmith.cli.targets import run_stages
+
+if TYPE_CHECKING:
+    from edgesmith.values import PassRecord
 
 EXAMPLES = (
     "edgesmith simplify",
@@ -27,10 +31,25 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
         done = pipeline.simplified()
         value = done.value
         fate = "simplified" if value.simplified else f"kept as exported: {value.reason}"
-        text = (
-            f"{done.folder / value.onnx.path}\n"
-            f"  {fate}; {value.nodes_before} nodes before, {value.nodes_after} after"
-        )
+        lines = [
+            f"{done.folder / value.onnx.path}",
+            f"  {fate}; {value.nodes_before} nodes before, {value.nodes_after} after",
+            *clean_up_lines(value.passes),
+        ]
+        text = "\n".join(lines)
         return {"simplify": to_record(value), "folder": str(done.folder)}, text
 
     return run_stages(session, work)
+
+
+def clean_up_lines(passes: Iterable[PassRecord]) -> list[str]:
+    """The clean-up record: what each pass did to the number of nodes, or why it was dropped."""
+    return [f"  {one.name:<20} {_fate(one)}" for one in passes]
+
+
+def _fate(one: PassRecord) -> str:
+    if one.reason:
+        return f"dropped: {one.reason}"
+    if not one.taken:
+        return "nothing to do"
+    return f"{one.nodes_before} -> {one.nodes_after} nodes, error {one.max_rel_error or 0:.2g}"

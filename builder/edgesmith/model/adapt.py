@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import onnx
 
 PARITY_SEEDS = (1, 2)
-# A runtime may drop a rounding to half precision between two conversions.
-HALF_TOLERANCE_REL = 2e-3
 
 
 def adapt(
@@ -150,6 +148,7 @@ def _parity(
     names = dict.fromkeys(d for one in bare[1] for d in one.dims if isinstance(d, str))
     values = {name: tuple(sizes.get(name, (1, 2))) for name in names}
     half = any(steps.to == "float16" for steps in preprocess.values())
+    tolerance = numeric.HALF_TOLERANCE_REL if half else numeric.FLOAT_TOLERANCE_REL
     checks = []
     for number in range(max(map(len, values.values()), default=1)):
         chosen = {name: found[number % len(found)] for name, found in values.items()}
@@ -168,7 +167,7 @@ def _parity(
                     against="the model without [preprocess]",
                     inputs=f"random draw {seed}",
                     sizes=chosen,
-                    tolerance_rel=HALF_TOLERANCE_REL if half else numeric.FLOAT_TOLERANCE_REL,
+                    tolerance_rel=tolerance,
                 )
             )
     return tuple(checks)

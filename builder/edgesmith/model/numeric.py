@@ -11,6 +11,7 @@ from edgesmith.values import ParityCheck, SessionOptions, TensorInfo
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnx
     import onnxruntime
 
     Array = np.ndarray[Any, Any]
@@ -18,15 +19,20 @@ if TYPE_CHECKING:
 # Largest error of a float32 graph relative to the reference's largest magnitude. Reordered
 # sums of deep networks stay below 1e-5 of it; a wrong constant or axis is far above.
 FLOAT_TOLERANCE_REL = 1e-4
+# A runtime may drop a rounding to half precision between two operators.
+HALF_TOLERANCE_REL = 2e-3
 IMAGE_RANK = 3
 _FATAL_ONLY = 4
 _LEVELS = {"all": "ORT_ENABLE_ALL", "none": "ORT_DISABLE_ALL"}
 
 
 def open_session(
-    path: Path, options: SessionOptions | None = None, *, threads: int = 1
+    model: Path | bytes, options: SessionOptions | None = None, *, threads: int = 1
 ) -> onnxruntime.InferenceSession:
-    """A CPU session with `threads` intra-op threads; raises ModelError when it can't load."""
+    """A CPU session of a file, or of a serialized model, with `threads` intra-op threads.
+
+    Raises ModelError when the runtime can't load it.
+    """
     import onnxruntime
 
     options = options or SessionOptions()
@@ -39,11 +45,12 @@ def open_session(
     for key, value in options.config.items():
         native.add_session_config_entry(key, value)
     try:
-        return onnxruntime.InferenceSession(str(path), native, providers=["CPUExecutionProvider"])
+        source = str(model) if isinstance(model, Path) else model
+        return onnxruntime.InferenceSession(source, native, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelError(
             f"ONNX Runtime {onnxruntime.__version__} can't load the model: {_first_line(error)}",
-            where=path.name,
+            where=model.name if isinstance(model, Path) else "the model",
             hint="try another [model] opset or exporter; -v shows more",
         ) from error
 
@@ -112,6 +119,17 @@ def _errors(expected: Array, actual: Array) -> tuple[float, float, bool]:
     absolute = float(np.abs(wanted - got).max())
     magnitude = max(float(np.abs(wanted).max()), 1e-6)
     return absolute, absolute / magnitude, True
+
+
+def tolerance_of(model: onnx.ModelProto) -> float:
+    """What a model's outputs may differ by: more where it computes in half precision."""
+    from onnx import TensorProto
+
+    halves = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    graph = model.graph
+    used = {tensor.data_type for tensor in graph.initializer}
+    used |= {value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)}
+    return HALF_TOLERANCE_REL if used.intersection(halves) else FLOAT_TOLERANCE_REL
 
 
 def random_feeds(

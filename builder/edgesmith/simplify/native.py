@@ -1,0 +1,67 @@
+"""Passes of onnxsim, some of its own at a time: native code, which runs in the worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgesmith.simplify.folding import has_too_large_constants
+from edgesmith.simplify.graph import allow_initializers
+
+if TYPE_CHECKING:
+    import onnx
+
+NO_OPS = (
+    "eliminate_identity", "eliminate_nop_cast", "eliminate_nop_concat", "eliminate_nop_dropout",
+    "eliminate_nop_expand", "eliminate_nop_flatten", "eliminate_nop_monotone_argmax",
+    "eliminate_nop_pad", "eliminate_nop_reshape", "eliminate_nop_split",
+    "eliminate_nop_transpose", "eliminate_nop_with_unit", "eliminate_consecutive_idempotent_ops",
+)  # fmt: skip
+SHAPES = (
+    "eliminate_shape_gather", "eliminate_shape_op", "eliminate_slice_after_shape",
+    "fuse_concat_into_reshape",
+)  # fmt: skip
+CONSECUTIVE = (
+    "fuse_consecutive_concats", "fuse_consecutive_reduce_unsqueeze", "fuse_consecutive_slices",
+    "fuse_consecutive_squeeze_unsqueeze", "fuse_consecutive_squeezes",
+    "fuse_consecutive_unsqueezes",
+)  # fmt: skip
+CONVOLUTIONS = (
+    "fuse_bn_into_conv", "fuse_add_bias_into_conv", "fuse_pad_into_conv", "fuse_pad_into_pool",
+)  # fmt: skip
+# What the others leave behind; without these some never come to an end.
+_LEFTOVERS = (
+    "eliminate_deadend", "eliminate_unused_initializer", "extract_constant_to_initializer",
+)  # fmt: skip
+# Operators that onnxsim may compute ahead only up to this size; others are left to `folding`.
+_TENSOR_SIZE = "1MB"
+
+
+def run_optimizers(model: onnx.ModelProto, names: tuple[str, ...]) -> onnx.ModelProto:
+    """The model after these passes of onnxsim alone, without folding of constants."""
+    import onnxsim
+    from onnxsim import onnxsim_cpp2py_export
+
+    allow_initializers(model)
+    every = onnxsim_cpp2py_export._list_optimizers()
+    found: onnx.ModelProto
+    found, _ = onnxsim.simplify(
+        model,
+        skipped_optimizers=[name for name in every if name not in (*names, *_LEFTOVERS)],
+        skip_constant_folding=True,
+        initializers_as_constants=True,
+    )
+    return found
+
+
+def run_onnxsim(model: onnx.ModelProto) -> onnx.ModelProto:
+    """All of onnxsim; it folds constants unless some were left because of their size."""
+    import onnxsim
+
+    allow_initializers(model)
+    found: onnx.ModelProto
+    found, _ = onnxsim.simplify(
+        model,
+        skip_constant_folding=has_too_large_constants(model),
+        tensor_size_threshold=_TENSOR_SIZE,
+    )
+    return found
