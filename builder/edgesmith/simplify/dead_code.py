@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgesmith.simplify.graph import Editing
+from edgesmith.simplify.graph import Editing, allow_initializers
 
 if TYPE_CHECKING:
     import onnx
 
 
 def remove_dead_code(model: onnx.ModelProto) -> bool:
-    """Unused nodes, weights and functions, and optional outputs that nothing reads."""
+    """Unused nodes, weights and functions, and optional outputs that nothing reads.
+
+    Weights that stand among the inputs, as IR version 3 wants it, become constants: nothing
+    feeds them.
+    """
+    declared = _take_from_inputs(model)
     graph = Editing(model)
     for node in graph.graph.node:
         if graph.is_standard(node, node.op_type):
             _drop_optional_outputs(graph, node)
-    return graph.close()
+    return graph.close() or declared
+
+
+def _take_from_inputs(model: onnx.ModelProto) -> bool:
+    inputs, weights = model.graph.input, {tensor.name for tensor in model.graph.initializer}
+    positions = [index for index, value in enumerate(inputs) if value.name in weights]
+    for index in reversed(positions):
+        del inputs[index]
+    if positions:
+        allow_initializers(model)
+    return bool(positions)
 
 
 def _drop_optional_outputs(graph: Editing, node: onnx.NodeProto) -> None:

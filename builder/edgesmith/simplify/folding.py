@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-# A result above this size is computed ahead only when it is at most GROWTH times as large as
-# what it is computed from: a weight that is transposed or widened from float16 is, a small row
-# that is expanded to a large table is not.
+# A result that is at most GROWTH times as large as what it is computed from is computed ahead,
+# such as a weight that is transposed or widened from float16. Others, such as a row that is
+# expanded to a table, may add so many bytes in all, the first ones before the later.
 FREE_BYTES = 1 << 20
 GROWTH = 2
 # Draws differ at each run; quantized weights are stored small on purpose, and kernels match
@@ -54,14 +54,17 @@ def _constant_nodes(graph: Editing) -> tuple[list[onnx.NodeProto], list[onnx.Nod
         return [], []
     types = graph.types()
     found, large = [], []
+    left = FREE_BYTES
     for node in candidates:
         if not _reads_only(node, known):
             continue
-        if _is_affordable(node, types):
-            known.update(node.output)
-            found.append(node)
-        else:
+        cost = _cost_bytes(node, types)
+        if cost is None or cost > left:
             large.append(node)
+            continue
+        left -= cost
+        known.update(node.output)
+        found.append(node)
     return found, large
 
 
@@ -73,14 +76,14 @@ def _reads_only(node: onnx.NodeProto, known: set[str]) -> bool:
     return all(name in known for name in node.input if name)
 
 
-def _is_affordable(node: onnx.NodeProto, types: dict[str, ValueType]) -> bool:
-    """Whether the sizes are known, and the results not much larger than what they come from."""
+def _cost_bytes(node: onnx.NodeProto, types: dict[str, ValueType]) -> int | None:
+    """What of the free bytes the results take; None when their size is not known."""
     made = [_bytes(types.get(name)) for name in node.output if name]
     read = [_bytes(types.get(name)) for name in node.input if name]
     if any(size is None for size in (*made, *read)):
-        return False
+        return None
     total = sum(size or 0 for size in made)
-    return total <= FREE_BYTES or total <= GROWTH * sum(size or 0 for size in read)
+    return 0 if total <= GROWTH * sum(size or 0 for size in read) else total
 
 
 def _bytes(value: ValueType | None) -> int | None:

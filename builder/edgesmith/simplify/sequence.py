@@ -176,7 +176,7 @@ def _digest(model: onnx.ModelProto) -> bytes:
     """What a model computes, without names of nodes, notes on values and the order of weights."""
     import onnx
 
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr([value.name for value in model.graph.input]).encode())
     for node in model.graph.node:
         nameless = onnx.NodeProto()
         nameless.CopyFrom(node)
