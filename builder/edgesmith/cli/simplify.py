@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgesmith.cli.session import Outcome, Session
@@ -42,14 +42,14 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
     return run_stages(session, work)
 
 
-def clean_up_lines(passes: Iterable[PassRecord]) -> list[str]:
+def clean_up_lines(passes: Sequence[PassRecord]) -> list[str]:
     """The clean-up record: what each pass did to the number of nodes, or why it was dropped."""
-    return [f"  {one.name:<20} {_fate(one)}" for one in passes]
+    lines = [f"  {one.name:<20} {_fate(one)}" for one in passes if one.taken or one.reason]
+    idle = [one.name for one in passes if not (one.taken or one.reason)]
+    return [*lines, *([f"  nothing to do for {', '.join(idle)}"] if idle else [])]
 
 
 def _fate(one: PassRecord) -> str:
     if one.reason:
         return f"dropped: {one.reason}"
-    if not one.taken:
-        return "nothing to do"
     return f"{one.nodes_before} -> {one.nodes_after} nodes, error {one.max_rel_error or 0:.2g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,34 +18,32 @@ if TYPE_CHECKING:
 # Above this size protobuf can't hold a model in one file.
 MAX_PROTOBUF_BYTES = 2**31 - 1
 
+# Types that share bytes.
+_PACKED_BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}
+
 _ELEMENT_TYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
     9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64",
 }  # fmt: skip
 
 
-def load(path: Path, *, shown_as: str | None = None) -> onnx.ModelProto:
-    """Reads and checks an ONNX file; raises ModelError for anything that is not one."""
+def load(path: Path, *, shown_as: str | None = None, data: bool = True) -> onnx.ModelProto:
+    """Reads and checks an ONNX file; raises ModelError for anything that is not one.
+
+    Without `data` what lies in other files stays there: their tensors have no values then.
+    """
     import onnx
     from google.protobuf.message import DecodeError
 
     where = shown_as or str(path)
-    if path.is_dir():
-        raise ModelError("this is a folder, not an ONNX file", where=where, hint="name the file")
-    if not path.is_file():
-        raise ModelError(
-            "the ONNX file does not exist", where=where, hint="correct the path to the model"
-        )
-    if not os.access(path, os.R_OK):
-        raise ModelError(
-            "the ONNX file can't be read: permission denied",
-            where=where,
-            hint="give your user permission to read it",
-        )
+    _require_readable(path, where)
     try:
-        _refuse_outside_data(path, where)
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
+        model = onnx.load(path, load_external_data=False)
+        outside = external_data(model, path, shown_as=where)
+        if outside and data:
+            _refuse_too_large(path.stat().st_size + sum(outside.values()), where)
+            onnx.load_external_data_for_model(model, str(path.parent))
+        onnx.checker.check_model(str(path) if outside else model)
     except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()
         raise ModelError(
@@ -59,30 +58,92 @@ def load(path: Path, *, shown_as: str | None = None) -> onnx.ModelProto:
     return model
 
 
-def _refuse_outside_data(path: Path, where: str) -> None:
-    """External data must lie below the model's folder, reached without links."""
-    import onnx
+def _require_readable(path: Path, where: str) -> None:
+    if path.is_dir():
+        raise ModelError("this is a folder, not an ONNX file", where=where, hint="name the file")
+    if not path.is_file():
+        raise ModelError(
+            "the ONNX file does not exist", where=where, hint="correct the path to the model"
+        )
+    if not os.access(path, os.R_OK):
+        raise ModelError(
+            "the ONNX file can't be read: permission denied",
+            where=where,
+            hint="give your user permission to read it",
+        )
 
-    model = onnx.load(path, load_external_data=False)
+
+def external_data(model: onnx.ModelProto, path: Path, *, shown_as: str) -> dict[str, int]:
+    """The files that hold tensors of the model at `path`, with their sizes in bytes.
+
+    Raises ModelError for one that is missing, too short, or outside the model's folder: it must
+    lie below it, reached without links.
+    """
+    found: dict[str, int] = {}
     for tensor in _all_tensors(model):
-        for entry in tensor.external_data:
-            if entry.key != "location":
-                continue
-            target = Path(entry.value)
-            inside = path.parent / target
-            if target.is_absolute() or ".." in target.parts or inside.is_symlink():
-                raise ModelError(
-                    f"its external data '{entry.value}' lies outside the model's folder",
-                    where=where,
-                    hint="save the model again with its data beside it",
-                )
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        name = place.get("location")
+        if name is None:
+            continue
+        if name not in found:
+            found[name] = _size_of_data(path, name, shown_as)
+        end = int(place.get("offset", 0)) + int(place.get("length", 0) or tensor_bytes(tensor))
+        if end > found[name]:
+            raise ModelError(
+                f"its external data '{name}' has {found[name]} bytes, the tensor '{tensor.name}'"
+                f" ends at {end}",
+                where=shown_as,
+                hint="the file was not copied whole: copy it again",
+            )
+    return found
+
+
+def _size_of_data(path: Path, name: str, where: str) -> int:
+    target = Path(name)
+    inside = path.parent / target
+    linked = any((path.parent / part).is_symlink() for part in (target, *target.parents[:-1]))
+    if target.is_absolute() or ".." in target.parts or linked:
+        raise ModelError(
+            f"its external data '{name}' lies outside the model's folder",
+            where=where,
+            hint="save the model again with its data beside it",
+        )
+    if not inside.is_file():
+        raise ModelError(
+            f"its external data '{name}' is missing",
+            where=where,
+            hint="copy that file beside the model too, or save the model as one file",
+        )
+    return inside.stat().st_size
+
+
+def tensor_bytes(tensor: onnx.TensorProto) -> int:
+    """The size of a tensor's values, wherever they lie; 0 for text."""
+    from onnx import TensorProto, helper
+
+    if tensor.data_type in (TensorProto.STRING, TensorProto.UNDEFINED):
+        return 0
+    bits = _PACKED_BITS.get(TensorProto.DataType.Name(tensor.data_type))
+    if bits is None:
+        bits = 8 * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    return int(math.prod(tensor.dims) * bits + 7) // 8
+
+
+def _refuse_too_large(size: int, where: str) -> None:
+    if size > MAX_PROTOBUF_BYTES:
+        raise ModelError(
+            f"the model has {size / 1e9:.1f} GB, more than the 2 GB that one ONNX file can hold",
+            where=where,
+            hint="this version builds models of up to 2 GB: split the model or use fewer weights",
+        )
 
 
 def _all_tensors(model: Any) -> Iterable[Any]:
-    graphs = [model.graph]
+    # A function's body has nodes as a graph has, but no weights.
+    graphs = [model.graph, *model.functions]
     while graphs:
         graph = graphs.pop()
-        yield from graph.initializer
+        yield from getattr(graph, "initializer", ())
         for node in graph.node:
             for attribute in node.attribute:
                 if attribute.HasField("t"):
@@ -127,12 +188,7 @@ def _strip_graph(graph: Any) -> None:
 
 def save(model: onnx.ModelProto, path: Path) -> None:
     """Writes one self-contained file with deterministic bytes; raises ModelError over 2 GB."""
-    if model.ByteSize() > MAX_PROTOBUF_BYTES:
-        raise ModelError(
-            "the model is larger than 2 GB, which one ONNX file can't hold",
-            where=path.name,
-            hint="this version builds models of up to 2 GB: split the model or use fewer weights",
-        )
+    _refuse_too_large(model.ByteSize(), path.name)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
