@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 # Shape inference reads the values of small constants, such as the target of a Reshape.
 _SMALL_ELEMENTS = 64
+# How shape inference calls sizes that it does not know.
+_MADE_UP = "unk__"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +57,13 @@ def _value_type(tensor: onnx.TypeProto.Tensor) -> ValueType:
     if not tensor.HasField("shape"):
         return ValueType(element=tensor.elem_type, dims=None)
     dims = tuple(
-        dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in tensor.shape.dim
+        dim.dim_value if dim.HasField("dim_value") else _name_of(dim) for dim in tensor.shape.dim
     )
     return ValueType(element=tensor.elem_type, dims=dims)
+
+
+def _name_of(dim: onnx.TensorShapeProto.Dimension) -> str:
+    return "" if dim.dim_param.startswith(_MADE_UP) else str(dim.dim_param)
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
