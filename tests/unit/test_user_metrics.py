@@ -22,7 +22,7 @@ from bad_input import setting
 from edgesmith.devices.bench import BenchRequest, Measured, bench
 from edgesmith.devices.fake import Answer
 from edgesmith.devices.user_accuracy import ONE_NUMBER, UserAccuracy, with_user_accuracy
-from edgesmith.errors import EdgesmithError, HarnessError, ModelError
+from edgesmith.errors import EdgesmithError, HarnessError, IntegrityError, ModelError
 from edgesmith.events import EventStream
 from edgesmith.metric_names import metric_name
 from edgesmith.model.user_metrics import OutputFiles, UserMetrics, UserMetricValue, failed_values
@@ -408,6 +408,15 @@ def test_outputs_that_cannot_be_used_cost_the_metric_only(
     failure = measured.failure()
     assert isinstance(failure, HarnessError)
     assert set(measured.outputs) == {"fp32"}
+
+
+def test_a_report_of_a_variant_that_nobody_asked_for_is_refused(device: Device) -> None:
+    harness = device.world.facts.programs["harness"]
+    assert isinstance(harness, Harness) and isinstance(harness.report, dict)
+    harness.report["runs"][1]["requested"]["variant"] = "../../int8"
+    device.told["../../int8"] = {"file": "x"}
+    with pytest.raises(IntegrityError, match="not asked"):
+        device.measure(Fixed(lambda name: value_of(1.0)), keep_outputs=True)
 
 
 def test_a_failing_metric_keeps_the_figures(device: Device) -> None:

@@ -222,7 +222,9 @@ def _measure(
         # The harness died after writing: what it wrote must not end green.
         report = {**report, "exit_code": HarnessError.exit_code}
     samples = _fetch_samples(scratch, away, transport, home)
-    outputs = fetch_outputs(report, scratch, away, transport) if outputs_folder else {}
+    if outputs_folder is None:
+        return _Raw(report=report, samples=samples)
+    outputs = fetch_outputs(report, settings.variants, scratch, away, transport)
     return _Raw(report=report, samples=samples, outputs=outputs)
 
 

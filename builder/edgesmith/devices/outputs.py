@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,16 +34,28 @@ class DeviceOutputs:
 
 
 def fetch_outputs(
-    report: Mapping[str, Any], scratch: str, away: Path, transport: Transport
+    report: Mapping[str, Any],
+    variants: Collection[str],
+    scratch: str,
+    away: Path,
+    transport: Transport,
 ) -> dict[str, DeviceOutputs]:
     """By variant, what the harness wrote below `scratch`; a failure is a reason.
 
-    The report tells which run of a variant wrote its outputs, or why one did not.
+    The report tells which run of a variant wrote its outputs, or why one did not. Raises
+    IntegrityError when it has others than `variants`, which name files here.
     """
     found: dict[str, DeviceOutputs] = {}
     deadline = Deadline.after(_TIMEOUT_S)
     for run in report["runs"]:
         variant = str(run["requested"]["variant"])
+        if variant not in variants:
+            raise IntegrityError(
+                f"device '{transport.device}' measured the variant {variant!r}, which was not asked"
+                " for",
+                where=f"device '{transport.device}', the harness's report",
+                hint=f"run edgesmith flash --device {transport.device}, then measure again",
+            )
         told = run.get("outputs")
         if variant in found and (found[variant].file is not None or told is None):
             continue
@@ -51,7 +63,9 @@ def fetch_outputs(
             failed = run["error"]["message"] if run["error"] else "the harness wrote none"
             found[variant] = DeviceOutputs(file=None, reason=failed)
         elif told["file"] is None:
-            found[variant] = DeviceOutputs(file=None, reason=told["reason"])
+            found[variant] = DeviceOutputs(
+                file=None, reason=told.get("reason", "the harness wrote none")
+            )
         else:
             name = f"{scratch}/{OUTPUTS_FOLDER}/{variant}.safetensors"
             local = away / f"{OUTPUTS_FOLDER}-{len(found)}.safetensors"
