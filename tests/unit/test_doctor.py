@@ -182,6 +182,20 @@ def test_a_torch_that_is_missing_comes_with_its_interpreters_command(
     assert not source.passed and source.found.endswith("model.py does not exist")
 
 
+def test_the_file_of_a_metric_is_looked_for(
+    project_file: Path, project_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def any_interpreter(project: Any, events: Any) -> Interpreter:
+        return Interpreter(path="/v/bin/python", versions={})
+
+    text = project_text.replace("[data]", '[data]\nmetrics = ["top1", "metrics.py:score"]')
+    project_file.write_text(text)
+    for there in (False, True):
+        checks = _with_interpreter(monkeypatch, any_interpreter, project_file)
+        assert named(checks, "data.metrics[1]").passed == there
+        project_file.with_name("metrics.py").write_text("")
+
+
 def test_an_interpreter_that_does_not_start_is_a_finding(
     project_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
