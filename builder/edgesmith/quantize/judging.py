@@ -75,8 +75,9 @@ class Judge:
         values = {one.name: one for one in found}
         for name, by_file in measured.values.items():
             one = by_file[model.stem]
-            if one.failure is not None or one.value is None:
-                raise one.failure or AssertionError(name)
+            if one.failure is not None:
+                raise one.failure
+            assert one.value is not None
             values[name] = MetricValue(name=name, value=one.value, samples=one.samples)
         return Judgement(
             metrics=tuple(values[name] for name in names), dependencies=measured.dependencies
