@@ -56,11 +56,24 @@ class OnnxFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportAttempt:
-    """What one exporter did; `reason` is empty for the one that was taken."""
+    """What one exporter did; `reason` is empty for the one that was taken.
+
+    `mode` is how it takes the model in: `export`, `trace` or `script`. Nodes are those of branches
+    and loops too, counted after clean-up where several agree. `latency_ns` is known where equal
+    ones were timed, `seconds` is what exporting took.
+    """
 
     exporter: str
     taken: bool
     reason: str
+    mode: str = ""
+    agrees: bool = False
+    nodes: int | None = None
+    nodes_after_clean_up: int | None = None
+    max_abs_error: float | None = None
+    max_rel_error: float | None = None
+    seconds: float | None = None
+    latency_ns: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +82,8 @@ class ExportedModel:
 
     `preprocess` holds, for each input that has one, what stands at the graph's head before the
     source's own model (the form of `worker/preprocess.py`). `weights_sha256` is that of a PyTorch
-    source's parameters, empty for others.
+    source's parameters, empty for others. `sizes` holds for each dynamic dimension one size a
+    check, `left_out` the extreme inputs that told nothing, with the reason.
     """
 
     onnx: OnnxFile
@@ -80,6 +94,8 @@ class ExportedModel:
     tools: Mapping[str, str]
     preprocess: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     weights_sha256: str = ""
+    sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from edgesmith.quantize.ranges import refuse_quantized
 from edgesmith.stages import StageResult
 from edgesmith.values import ExportedModel, OnnxFile, SampleSet, TensorInfo
 from edgesmith.worker.failures import WorkerFailure
-from edgesmith.worker.modules import check_inputs
+from edgesmith.worker.signature import from_declared
 from edgesmith.worker.tensors import SamplesWriter
 
 
@@ -29,15 +29,29 @@ class TwoInputs:
         return left
 
 
-@pytest.mark.parametrize("names", [["left"], ["left", "right"], ["a", "b"], ["right", "other"]])
-def test_inputs_in_the_order_of_forward(names: list[str]) -> None:
-    check_inputs(TwoInputs(), names, "model.py:build")
+def bound(*names: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What forward() gets when each input's value is its name."""
+    declared = [
+        {"name": n, "shape": [1], "dtype": None, "argument": None, "range": None} for n in names
+    ]
+    return from_declared(TwoInputs(), declared, "model.py:build").bind(names)
 
 
-@pytest.mark.parametrize("names", [["right", "left"], ["left", "scale"], ["right"]])
-def test_swapped_or_skipped_inputs_are_refused(names: list[str]) -> None:
+def test_inputs_go_to_the_parameters_of_their_names() -> None:
+    assert bound("left") == (("left",), {})
+    assert bound("right", "left") == (("left", "right"), {})
+    assert bound("left", "scale") == (("left",), {"scale": "scale"})
+
+
+def test_inputs_of_other_names_go_by_position() -> None:
+    assert bound("a", "b") == (("a", "b"), {})
+
+
+def test_swapped_or_skipped_inputs_are_refused() -> None:
     with pytest.raises(WorkerFailure, match="forward\\(\\) takes left, right, scale"):
-        check_inputs(TwoInputs(), names, "model.py:build")
+        bound("right", "other")
+    with pytest.raises(WorkerFailure, match="missing a required argument: 'left'"):
+        bound("right")
 
 
 def samples(path: Path, name: str, values: list[Any]) -> None:

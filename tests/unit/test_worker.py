@@ -12,8 +12,8 @@ from edgesmith.data.samples import Samples, read_sample
 from edgesmith.errors import ModelError
 from edgesmith.worker.collect import run as collect
 from edgesmith.worker.failures import WorkerFailure
+from edgesmith.worker.probes import size_combinations
 from edgesmith.worker.tensors import SamplesWriter, open_samples
-from edgesmith.worker.torch_export import size_combinations
 from edgesmith.worker.tracking import ReadTracker
 
 IMAGE = {"name": "image", "shape": ["batch", 2], "dtype": "float32", "preprocess": None}
@@ -153,7 +153,12 @@ def test_a_broken_sample_file_is_an_error_with_its_name(tmp_path: Path, content:
 def test_size_combinations_are_bounded() -> None:
     assert size_combinations({}) == [{}]
     assert size_combinations({"a": [1, 2], "b": [3]}) == [{"a": 1, "b": 3}, {"a": 2, "b": 3}]
-    assert len(size_combinations({n: [1, 2, 3] for n in "abcd"})) == 16
+    many = size_combinations({name: [1, 2, 3] for name in "abcd"})
+    # The product is cut at 16; the three sizes of `a` and those that it has not reached follow.
+    assert len(many) == 19
+    assert {(name, one[name]) for one in many for name in one} == {
+        (name, size) for name in "abcd" for size in (1, 2, 3)
+    }
 
 
 def test_searches_for_modules_are_no_reads_of_the_project(project: Path) -> None:

@@ -10,10 +10,9 @@ from typing import Any, Literal
 from edgesmith.data.given_outputs import take_given_outputs
 from edgesmith.data.samples import OUTPUTS, Samples
 from edgesmith.errors import ModelError
-from edgesmith.export.torch_source import declared_inputs
+from edgesmith.export.candidates import declared_inputs
 from edgesmith.hashing import sha256_file
 from edgesmith.model import numeric
-from edgesmith.model.preprocess import fed_shape
 from edgesmith.model.user_code import Interpreter, call_worker
 from edgesmith.project.project import Project
 from edgesmith.stages import Context, Made, Stage, StageResult
@@ -33,13 +32,11 @@ class Reference:
     parity: ParityCheck
 
 
-def model_inputs(project: Project, exported: ExportedModel) -> list[dict[str, Any]]:
-    """The inputs that samples must have: declared, or the ONNX model's own.
+def model_inputs(exported: ExportedModel) -> list[dict[str, Any]]:
+    """The inputs that samples must have.
 
     An input with preprocessing is described as it is fed, with its `preprocess` beside it.
     """
-    if project.settings.model.inputs and exported.source_kind == "torch":
-        return [_as_fed(one, exported) for one in declared_inputs(project)]
     return [
         {
             "name": one.name,
@@ -49,14 +46,6 @@ def model_inputs(project: Project, exported: ExportedModel) -> list[dict[str, An
         }
         for one in exported.onnx.inputs
     ]
-
-
-def _as_fed(declared: dict[str, Any], exported: ExportedModel) -> dict[str, Any]:
-    steps = exported.preprocess.get(declared["name"])
-    if steps is None:
-        return {**declared, "preprocess": None}
-    shape = fed_shape(declared["shape"], steps["permutation"])
-    return {**declared, "shape": shape, "dtype": steps["dtype"], "preprocess": steps}
 
 
 def samples_stage(
@@ -70,7 +59,7 @@ def samples_stage(
     data = project.settings.data
     source = data.calibration if kind == "calibration" else data.evaluation
     limit = data.calibration_samples if kind == "calibration" else data.evaluation_samples
-    inputs = model_inputs(project, exported.value)
+    inputs = model_inputs(exported.value)
 
     def make(folder: Path) -> Made[SampleSet]:
         path = folder / SAMPLES_FILE
@@ -158,7 +147,7 @@ def reference_stage(
             "model": exported.value.onnx.sha256,
             "source": project.settings.model.source,
             "samples": evaluation.value.sha256,
-            "inputs": model_inputs(project, exported.value),
+            "inputs": model_inputs(exported.value),
             "depends": list(project.settings.model.depends),
             "tools": dict(interpreter.versions),
         },
@@ -179,7 +168,8 @@ def _torch_reference(
     request = {
         "source": project.settings.model.source,
         "samples": str(evaluation.folder / evaluation.value.path),
-        "inputs": model_inputs(project, exported.value),
+        "declared": declared_inputs(project),
+        "inputs": model_inputs(exported.value),
         "output": str(path),
         "weights_sha256": exported.value.weights_sha256,
     }

@@ -69,14 +69,14 @@ def _check_declared(project: Project, described: OnnxFile) -> None:
                 hint="use the model's names, or leave [model.inputs] out",
             )
         dims = found[name].dims
-        fits = len(dims) == len(declared.shape) and all(
-            isinstance(dim, str) or dim == asked
-            for dim, asked in zip(dims, declared.shape, strict=True)
+        shape = dims if declared.shape is None else declared.shape
+        dtype = declared.dtype or found[name].dtype
+        fits = len(dims) == len(shape) and all(
+            isinstance(dim, str) or dim == asked for dim, asked in zip(dims, shape, strict=True)
         )
-        if not fits or found[name].dtype != declared.dtype:
+        if not fits or found[name].dtype != dtype:
             raise UsageError(
-                f"declared {declared.dtype} {list(declared.shape)}, the model has"
-                f" {found[name].dtype} {list(dims)}",
+                f"declared {dtype} {list(shape)}, the model has {found[name].dtype} {list(dims)}",
                 where=where,
                 hint="correct the shape, or leave [model.inputs] out",
             )

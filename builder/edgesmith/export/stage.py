@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 
 from edgesmith.errors import ModelError, UsageError
+from edgesmith.export.candidates import declared_sizes
 from edgesmith.export.onnx_source import take_onnx
-from edgesmith.export.torch_source import declared_sizes, export_torch
+from edgesmith.export.opsets import opset_of_project
+from edgesmith.export.torch_source import export_torch
 from edgesmith.model import onnx_file
 from edgesmith.model.adapt import adapt
 from edgesmith.model.preprocess import preprocess_of
@@ -17,38 +19,37 @@ from edgesmith.project.project import Project
 from edgesmith.stages import Context, Made, Stage
 from edgesmith.values import ExportedModel
 
-# The dynamo exporter's own default, and what its operator library is written for.
-DEFAULT_OPSET = 20
 _CALLABLE = re.compile(r"^.+\.py:[A-Za-z_]\w*$")
 
 
 def source_kind(project: Project) -> str:
     """`torch` or `onnx`; raises UsageError for any other source."""
     source = project.settings.model.source
-    if _CALLABLE.match(source):
+    if _CALLABLE.match(source) or source.endswith((".pt2", ".pt")):
         return "torch"
     if source.endswith(".onnx"):
         return "onnx"
     raise UsageError(
-        f"found {source!r}; expected FILE.py:callable or FILE.onnx",
+        f"found {source!r}; expected FILE.py:callable, FILE.onnx, FILE.pt2 or FILE.pt",
         where=f"{project.file}, model.source",
-        hint="name a function that returns the nn.Module, or an ONNX file",
+        hint="name a function that returns the nn.Module, or a model file",
     )
 
 
 def require_source(project: Project) -> None:
-    """Raises ModelError when the source file is missing, UsageError when inputs are."""
+    """Raises ModelError when the source file is missing."""
     model = project.settings.model
-    file = model.source.rpartition(":")[0] if source_kind(project) == "torch" else model.source
+    kind = source_kind(project)
+    file = model.source.rpartition(":")[0] if _CALLABLE.match(model.source) else model.source
     if not (project.folder / file).is_file():
         raise ModelError(
             f"the file '{file}' does not exist",
             where=f"{project.file}, model.source = {model.source!r}",
             hint="correct the path; it is relative to the project file",
         )
-    if source_kind(project) == "torch" and not model.inputs:
+    if kind == "torch" and file.endswith(".pt") and not model.inputs:
         raise UsageError(
-            "a PyTorch source needs its inputs described",
+            "a TorchScript file does not say what the model takes",
             where=f"{project.file}, [model.inputs]",
             hint="add a table for each input of forward(), such as [model.inputs.image] with"
             ' shape = ["batch", 1, 8, 8]',
@@ -62,13 +63,13 @@ def export_stage(
     require_source(project)
     model = project.settings.model
     kind = source_kind(project)
-    opset = model.opset or DEFAULT_OPSET
+    opset = opset_of_project(project) if kind == "torch" else None
 
     def make(folder: Path) -> Made[ExportedModel]:
         if kind == "onnx":
             made = take_onnx(project, folder)
         else:
-            made = export_torch(project, interpreter, folder, opset=opset, context=context)
+            made = export_torch(project, interpreter, folder, context=context)
         return _with_preprocess(project, made, folder)
 
     return Stage(
@@ -78,7 +79,7 @@ def export_stage(
         key_parts={
             "source": model.source,
             "kind": kind,
-            "opset": opset if kind == "torch" else None,
+            "opset": opset,
             "exporter": model.exporter,
             "inputs": [[n, i.model_dump(mode="json")] for n, i in model.inputs.items()],
             "preprocess": {
@@ -102,7 +103,7 @@ def _with_preprocess(
     if not steps:
         return made
     path = folder / value.onnx.path
-    proofs = adapt(path, steps, declared_sizes(project))
+    proofs = adapt(path, steps, checked_sizes(project, value))
     adapted = dataclasses.replace(
         value,
         onnx=onnx_file.describe(onnx_file.load(path), path),
@@ -110,3 +111,13 @@ def _with_preprocess(
         preprocess={name: one.as_json() for name, one in steps.items()},
     )
     return Made(value=adapted, dependencies=made.dependencies)
+
+
+def checked_sizes(project: Project, exported: ExportedModel) -> dict[str, list[int]]:
+    """Sizes for every dynamic dimension of the model's inputs, one list entry a check."""
+    declared = declared_sizes(project)
+    names = [d for one in exported.onnx.inputs for d in one.dims if isinstance(d, str)]
+    return {
+        name: list(exported.sizes.get(name, ())) or declared.get(name) or [1, 2]
+        for name in dict.fromkeys(names)
+    }

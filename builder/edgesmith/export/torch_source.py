@@ -1,178 +1,117 @@
-"""PyTorch to ONNX: exporters are tried in turn, and the first that agrees with PyTorch is taken."""
+"""PyTorch to ONNX: every exporter is tried, and the best of those that agree is taken."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from edgesmith.cache import Dependency
 from edgesmith.errors import ModelError
+from edgesmith.export.arbitration import choose
+from edgesmith.export.candidates import Candidate, Candidates, try_candidates
 from edgesmith.files import full_disk
-from edgesmith.model import numeric, onnx_file
-from edgesmith.model.user_code import Interpreter, call_worker
+from edgesmith.model import onnx_file
+from edgesmith.model.user_code import Interpreter, call_worker, own_interpreter
 from edgesmith.project.project import Project
 from edgesmith.stages import Context, Made, scratch_folder
-from edgesmith.values import ExportAttempt, ExportedModel, ParityCheck
+from edgesmith.values import ExportAttempt, ExportedModel
 
 MODEL_FILE = "model.onnx"
-_IN_ORDER = {"auto": ("dynamo", "torchscript")}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Candidate:
-    exporter: str
-    reason: str
-    parity: tuple[ParityCheck, ...]
-    dependencies: tuple[Dependency, ...]
-    tools: Mapping[str, str]
-    weights_sha256: str
-
-
-def declared_inputs(project: Project) -> list[dict[str, Any]]:
-    """The inputs as the worker takes them: name, shape, dtype."""
-    return [
-        {"name": name, "shape": list(one.shape), "dtype": one.dtype}
-        for name, one in project.settings.model.inputs.items()
-    ]
-
-
-def declared_sizes(project: Project) -> dict[str, list[int]]:
-    """The sizes to check each dynamic dimension with; 1 and 2 where none are declared."""
-    sizes: dict[str, list[int]] = {}
-    for one in project.settings.model.inputs.values():
-        for dim in one.shape:
-            if isinstance(dim, str):
-                sizes.setdefault(dim, [])
-                sizes[dim] += [s for s in one.sizes.get(dim, ()) if s not in sizes[dim]]
-    return {dim: found or [1, 2] for dim, found in sizes.items()}
 
 
 def export_torch(
-    project: Project, interpreter: Interpreter, folder: Path, *, opset: int, context: Context
+    project: Project, interpreter: Interpreter, folder: Path, *, context: Context
 ) -> Made[ExportedModel]:
     """Exports, checks and cleans; raises ModelError when no exporter's model agrees."""
-    asked = project.settings.model.exporter
-    candidates: list[_Candidate] = []
-    for exporter in _IN_ORDER.get(asked, (asked,)):
-        with scratch_folder(project.build_folder) as name:
-            scratch = Path(name)
-            candidate = _try(project, interpreter, scratch, exporter, opset, context)
-            candidates.append(candidate)
-            if not candidate.reason:
-                shutil.copyfile(scratch / MODEL_FILE, folder / MODEL_FILE)
-                return _made(candidates, folder)
-        context.events.info(f"export: {exporter} was not taken: {candidate.reason}")
+    with scratch_folder(project.build_folder) as name:
+        scratch = Path(name)
+        candidates = try_candidates(project, interpreter, scratch, context)
+        told = candidates.worker.result
+        for missing in told["dropped"]:
+            context.events.warning(f"export: the output '{missing}' is None and is left out")
+        if not candidates.agreeing:
+            raise _none_agrees(project, candidates)
+
+        def clean_up(before: Path, after: Path) -> bool:
+            return _onnxsim(project, before, after, context)
+
+        best, tried = choose(candidates.tried, clean_up, scratch / told["probes"][0]["file"])
+        model = onnx_file.load(best.path)
+        onnx_file.strip_traces(model)
+        onnx_file.save(model, scratch / MODEL_FILE)
+        shutil.copyfile(scratch / MODEL_FILE, folder / MODEL_FILE)
+    value = ExportedModel(
+        onnx=onnx_file.describe(onnx_file.load(folder / MODEL_FILE), folder / MODEL_FILE),
+        source_kind="torch",
+        exporter=best.exporter,
+        attempts=_attempts(tried, best),
+        parity=best.parity,
+        tools=dict(candidates.worker.tools),
+        weights_sha256=str(told["weights_sha256"]),
+        sizes={name: tuple(sizes) for name, sizes in told["sizes"].items()},
+        left_out={one["inputs"]: one["reason"] for one in told["left_out"]},
+    )
+    return Made(value=value, dependencies=candidates.worker.dependencies)
+
+
+def _onnxsim(project: Project, before: Path, after: Path, context: Context) -> bool:
+    """Whether onnxsim cleaned the file up; it may also end its process."""
+    request = {"model": str(before), "output": str(after), "check_n": 0}
+    try:
+        done = call_worker(
+            project,
+            own_interpreter(),
+            "simplify",
+            request,
+            where="onnxsim",
+            events=context.events,
+        )
+    except ModelError as error:
+        context.events.info(f"export: a candidate can't be cleaned up: {error.what}")
+        return False
+    return not done.result["failed"]
+
+
+def _attempts(tried: Sequence[Candidate], best: Candidate) -> tuple[ExportAttempt, ...]:
+    return tuple(
+        ExportAttempt(
+            exporter=one.exporter,
+            mode=one.mode,
+            taken=one.mode == best.mode,
+            reason=one.reason or _why_not(one, best),
+            agrees=not one.reason,
+            nodes=one.nodes,
+            nodes_after_clean_up=one.nodes_after_clean_up,
+            max_abs_error=max((check.max_abs_error for check in one.parity), default=None),
+            max_rel_error=max((check.max_rel_error for check in one.parity), default=None),
+            seconds=one.seconds,
+            latency_ns=one.latency_ns,
+        )
+        for one in tried
+    )
+
+
+def _why_not(one: Candidate, best: Candidate) -> str:
+    """What the taken one has over one that agrees as well."""
+    if one.mode == best.mode:
+        return ""
+    nodes = [c.nodes_after_clean_up or c.nodes for c in (best, one)]
+    if nodes[0] != nodes[1]:
+        return (
+            f"agrees; {best.exporter} ({best.mode}) leaves {nodes[0]} nodes instead of {nodes[1]}"
+        )
+    return f"agrees; {best.exporter} ({best.mode}) has as many nodes, and is preferred"
+
+
+def _none_agrees(project: Project, candidates: Candidates) -> ModelError:
     where = f"model.source = {project.settings.model.source!r}"
-    reasons = "\n".join(f"    {c.exporter}: {c.reason}" for c in candidates)
-    raise full_disk(reasons, where=where) or ModelError(
+    reasons = "\n".join(f"    {c.exporter} ({c.mode}): {c.reason}" for c in candidates.tried)
+    full = full_disk(reasons, where=where)
+    if full is not None:
+        raise full
+    return ModelError(
         f"no exporter gives a model that agrees with PyTorch\n{reasons}",
         where=where,
         hint="see the reasons above: change that part of forward(), declare the sizes that really"
         " occur, and let nothing in it be random",
     )
-
-
-def _made(candidates: list[_Candidate], folder: Path) -> Made[ExportedModel]:
-    taken = candidates[-1]
-    model = onnx_file.load(folder / MODEL_FILE)
-    value = ExportedModel(
-        onnx=onnx_file.describe(model, folder / MODEL_FILE),
-        source_kind="torch",
-        exporter=taken.exporter,
-        attempts=tuple(
-            ExportAttempt(exporter=c.exporter, taken=c is taken, reason=c.reason)
-            for c in candidates
-        ),
-        parity=taken.parity,
-        tools=dict(taken.tools),
-        weights_sha256=taken.weights_sha256,
-    )
-    return Made(value=value, dependencies=taken.dependencies)
-
-
-def _try(
-    project: Project,
-    interpreter: Interpreter,
-    folder: Path,
-    exporter: str,
-    opset: int,
-    context: Context,
-) -> _Candidate:
-    model = project.settings.model
-    request = {
-        "source": model.source,
-        "inputs": declared_inputs(project),
-        "sizes": declared_sizes(project),
-        "opset": opset,
-        "exporter": exporter,
-        "folder": str(folder),
-    }
-    done = call_worker(
-        project,
-        interpreter,
-        "export",
-        request,
-        where=f"model.source = {model.source!r}",
-        events=context.events,
-    )
-    reason = str(done.result["failed"])
-    parity: tuple[ParityCheck, ...] = ()
-    if not reason:
-        reason, parity = _judge(done.result, folder)
-    return _Candidate(
-        exporter=exporter,
-        reason=reason,
-        parity=parity,
-        dependencies=done.dependencies,
-        tools=done.tools,
-        weights_sha256=str(done.result["weights_sha256"]),
-    )
-
-
-def _judge(result: Mapping[str, Any], folder: Path) -> tuple[str, tuple[ParityCheck, ...]]:
-    """(reason against the candidate or "", its comparisons); cleans the file first."""
-    path = folder / MODEL_FILE
-    try:
-        model = onnx_file.load(path, shown_as="the exported model")
-        onnx_file.strip_traces(model)
-        onnx_file.save(model, path)
-        parity = _compare(result, folder)
-    except ModelError as error:
-        return error.what, ()
-    failed = [check for check in parity if not check.passed]
-    if not failed:
-        return "", parity
-    bad = numeric.worst(parity)
-    sizes = ", ".join(f"{n} = {s}" for n, s in bad.sizes.items()) or "the given shape"
-    return (
-        f"its outputs differ from PyTorch's at {sizes}: largest error {bad.max_abs_error:.3g},"
-        f" {bad.max_rel_error:.3g} of the largest output (allowed {bad.tolerance_rel:g})",
-        parity,
-    )
-
-
-def _compare(result: Mapping[str, Any], folder: Path) -> tuple[ParityCheck, ...]:
-    from edgesmith.data.samples import read_sample
-
-    session = numeric.open_session(folder / MODEL_FILE)
-    checks = []
-    draws = int(result["draws"])
-    for number, sizes in enumerate(result["combinations"]):
-        for draw in range(draws):
-            path = folder / f"parity-{number * draws + draw}.safetensors"
-            feeds, reference = read_sample(path, 0)
-            ordered = {name: reference[name] for name in result["outputs"]}
-            found = numeric.run_session(session, feeds, shown_as="the exported model")
-            checks.append(
-                numeric.compare(
-                    ordered,
-                    found,
-                    against="PyTorch",
-                    inputs=f"random draw {draw + 1}",
-                    sizes=sizes,
-                )
-            )
-    return tuple(checks)

@@ -119,7 +119,10 @@ def call_worker(
     where: str,
     events: EventStream,
 ) -> WorkerResult:
-    """Runs `operation` in a new process in the project's folder; raises ModelError."""
+    """Runs `operation` in a new process in the project's folder.
+
+    Raises ModelError, or UsageError where the project file does not fit the user's code.
+    """
     with scratch_folder(project.build_folder) as folder:
         asked = Path(folder) / "request.json"
         answered = Path(folder) / "response.json"
@@ -138,7 +141,8 @@ def call_worker(
     failed = response["failure"]
     if failed is not None:
         full = full_disk(failed["what"], where=failed["where"])
-        raise full or ModelError(failed["what"], where=failed["where"], hint=failed["hint"])
+        error = UsageError if failed["usage"] else ModelError
+        raise full or error(failed["what"], where=failed["where"], hint=failed["hint"])
     read = [(Path(path), kind) for path, kind in response["dependencies"]]
     return WorkerResult(
         result=response["result"],

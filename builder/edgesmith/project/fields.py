@@ -31,6 +31,7 @@ _SHA256 = r"^[0-9a-f]{64}$"
 _INSIDE = r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$"
 _GLIBC = r"^2\.\d{1,2}$"
 CPU_LIST = r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$"
+ARGUMENT = r"^[A-Za-z_]\w*(\[\d{1,4}\]|\[\"[^\"\[\]]+\"\]|\.[A-Za-z_]\w*)*$"
 # What a pattern asks for, for messages.
 PATTERN_WORDS = {
     _NAME: "a name of lower-case letters, digits, '-' and '_' that begins with a letter",
@@ -43,6 +44,7 @@ PATTERN_WORDS = {
     _SHA256: "a SHA-256: 64 digits of 0 to 9 and a to f",
     _INSIDE: "a path inside the wheel, such as onnxruntime/capi/libonnxruntime.so.1.23.0",
     _GLIBC: "a version such as 2.31",
+    ARGUMENT: "a parameter of forward() with indices and keys, such as state[0] or batch.ids",
     CPU_LIST: "a list of CPUs such as 0-3 or 0,2",
 }
 
@@ -79,6 +81,15 @@ MetricName = Annotated[
 ]
 # What fits a signed 32-bit number: dimensions and counts beyond it are slips.
 Positive = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+def _ascending(value: tuple[float, ...]) -> tuple[float, ...]:
+    if len(value) != 2 or value[0] > value[1]:
+        raise ValueError("two numbers, the lowest value before the highest")
+    return value
+
+
+Range = Annotated[tuple[float, ...], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
 
 
 class Section(BaseModel):

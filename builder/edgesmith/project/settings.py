@@ -12,11 +12,13 @@ from pydantic import Field, field_validator
 from edgesmith.host_keys import parse_host_key
 from edgesmith.project.bench_settings import BenchSettings
 from edgesmith.project.fields import (
+    ARGUMENT,
     Address,
     Dimension,
     MetricName,
     Name,
     Positive,
+    Range,
     Section,
     ToolchainName,
     Version,
@@ -47,13 +49,34 @@ TAKEN_NAMES = frozenset({"onnxruntime"})
 class InputSettings(Section):
     """One model input."""
 
-    shape: tuple[Positive | Dimension, ...] = Field(
-        description="Sizes in order; a string names a dynamic dimension.", strict=False
+    shape: tuple[Positive | Dimension, ...] | None = Field(
+        None,
+        description="Sizes in order; a string names a dynamic dimension, `[]` is a scalar. Default:"
+        " what the source says, when it does (example inputs, .pt2, .onnx).",
+        strict=False,
     )
-    dtype: Dtype = Field("float32", description="Element type that the model takes.")
+    dtype: Dtype | None = Field(
+        None,
+        description="Element type that the model takes; default: the source's, else float32.",
+    )
+    argument: str | None = Field(
+        None,
+        pattern=ARGUMENT,
+        description="Where it goes in forward(): a parameter, then indices and keys, such as"
+        ' `state[0]`, `batch.ids` or `batch["ids"]`. Default: the parameter of its name, else by'
+        " position.",
+    )
+    range: Range | None = Field(
+        None,
+        description="Lowest and highest value with which it is checked, such as [0, 30521] for"
+        " indices; default: standard normal numbers, and integers of the example's range or 0 and"
+        " 1, and extremes as far as PyTorch answers them.",
+        strict=False,
+    )
     sizes: dict[str, Annotated[tuple[Positive, ...], Field(min_length=1, strict=False)]] = Field(
         default_factory=dict,
-        description="Sizes with which dynamic dimensions are checked; default 1 and 2.",
+        description="Sizes with which dynamic dimensions are checked; default: the lowest that the"
+        " source allows and one more (1 and 2).",
     )
 
 
@@ -70,7 +93,8 @@ class ModelSettings(Section):
     )
     source: str = Field(
         min_length=1,
-        description="`FILE.py:callable` returning an nn.Module, or a `FILE.onnx`.",
+        description="`FILE.py:callable` returning an nn.Module or (module, example inputs), an"
+        " ExportedProgram `FILE.pt2`, TorchScript `FILE.pt`, or `FILE.onnx`.",
     )
     python: str | None = Field(
         None,
@@ -84,14 +108,19 @@ class ModelSettings(Section):
         strict=False,
     )
     opset: Annotated[int, Field(ge=13, le=23)] | None = Field(
-        None, description="ONNX opset of the export; default 20."
+        None,
+        description="ONNX opset of the export; default 20, or the newest that every target's"
+        " runtime takes.",
     )
     exporter: Literal["auto", "dynamo", "torchscript"] = Field(
-        "auto", description="`auto` takes the first exporter whose model agrees with PyTorch."
+        "auto",
+        description="`auto` tries both and takes, of those whose model agrees with PyTorch, the one"
+        " with the fewest nodes.",
     )
     inputs: dict[str, InputSettings] = Field(
         default_factory=dict,
-        description="The inputs in the order of forward(); optional for .onnx sources.",
+        description="The inputs in the order of the ONNX model; optional for sources that say them"
+        " themselves (example inputs, .pt2, .onnx).",
     )
 
     @field_validator("name")

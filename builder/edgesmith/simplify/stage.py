@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgesmith.export.torch_source import declared_sizes
+from edgesmith.export.stage import checked_sizes
 from edgesmith.model import onnx_file
 from edgesmith.model.user_code import own_interpreter
 from edgesmith.project.project import Project
@@ -17,7 +17,7 @@ def simplify_stage(
     project: Project, exported: StageResult[ExportedModel], context: Context
 ) -> Stage[SimplifiedModel]:
     """The stage that makes `build/<model>/simplify/model.onnx`."""
-    sizes = _sizes(project, exported.value)
+    sizes = checked_sizes(project, exported.value)
 
     def make(folder: Path) -> Made[SimplifiedModel]:
         before = exported.folder / exported.value.onnx.path
@@ -36,13 +36,6 @@ def simplify_stage(
         make=make,
         state=project.state_folder,
     )
-
-
-def _sizes(project: Project, exported: ExportedModel) -> dict[str, list[int]]:
-    """Sizes for every dynamic dimension of the model's inputs."""
-    declared = declared_sizes(project)
-    names = [d for one in exported.onnx.inputs for d in one.dims if isinstance(d, str)]
-    return {name: declared.get(name, [1, 2]) for name in dict.fromkeys(names)}
 
 
 def _simplify(

@@ -16,13 +16,17 @@ _TORCH_PACKAGES = "torch onnx onnxscript numpy safetensors"
 
 
 class WorkerFailure(Exception):
-    """An expected failure: what happened, where (file or key), what to do."""
+    """An expected failure: what happened, where (file or key), what to do.
 
-    def __init__(self, what: str, *, where: str, hint: str) -> None:
+    `usage`: the project file is wrong, not the model.
+    """
+
+    def __init__(self, what: str, *, where: str, hint: str, usage: bool = False) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.hint = hint
+        self.usage = usage
 
 
 def place_in_project(error: BaseException, project: Path) -> str | None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .failures import WorkerFailure
-from .modules import call, load_module, weights_digest
+from .model_source import load_source
+from .modules import weights_digest
 from .preprocess import apply
 from .tensors import SamplesWriter, open_samples
 
@@ -17,8 +18,8 @@ PROGRESS_EVERY = 25
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Writes `outputs/NAME` for every sample to `output`."""
-    module = load_module(request["source"])
-    if request["weights_sha256"] not in ("", weights_digest(module)):
+    source = load_source(request["source"], request["declared"])
+    if request["weights_sha256"] not in ("", weights_digest(source.module)):
         raise WorkerFailure(
             "the model has other weights each time it is made",
             where=f"model.source = {request['source']!r}",
@@ -31,7 +32,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     try:
         for index in range(len(inputs[0])):
             fed = [apply(array[index], one) for array, one in zip(inputs, steps, strict=True)]
-            outputs = call(module, fed)
+            outputs = source.interface.call(source.module, fed)
             for name, value in outputs.items():
                 if value.dtype.kind == "f" and not np.isfinite(value).all():
                     raise WorkerFailure(

@@ -42,7 +42,7 @@ def main(request_path: str, response_path: str) -> int:
     try:
         operation = _operation(request)
     except WorkerFailure as failure:
-        response = _failure(failure.what, failure.where, failure.hint)
+        response = _told(failure)
     else:
         tracker.install()
         _bound_memory(request["max_memory_bytes"])
@@ -73,7 +73,7 @@ def _run(operation: Any, request: dict[str, Any], project: Path) -> dict[str, An
     try:
         return {"result": operation.run(request), "failure": None}
     except WorkerFailure as failure:
-        return _failure(failure.what, failure.where, failure.hint)
+        return _told(failure)
     except ModuleNotFoundError as error:
         return _failure(
             describe(error),
@@ -110,8 +110,13 @@ def _out_of_memory(where: str, limit: int | None) -> dict[str, Any]:
     return _failure(f"out of memory{bound}", where, f"{hint} sets another bound")
 
 
-def _failure(what: str, where: str, hint: str) -> dict[str, Any]:
-    return {"result": None, "failure": {"what": what, "where": where, "hint": hint}}
+def _told(failure: WorkerFailure) -> dict[str, Any]:
+    return _failure(failure.what, failure.where, failure.hint, usage=failure.usage)
+
+
+def _failure(what: str, where: str, hint: str, *, usage: bool = False) -> dict[str, Any]:
+    told = {"what": what, "where": where, "hint": hint, "usage": usage}
+    return {"result": None, "failure": told}
 
 
 def _tools() -> dict[str, str]:

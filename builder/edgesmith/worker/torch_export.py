@@ -1,144 +1,234 @@
-"""Exports the user's module with one exporter, and runs it on inputs for the comparison."""
+"""Exports the user's module with every exporter, and runs it on inputs for the comparison."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import warnings
-from collections.abc import Iterator
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .failures import WorkerFailure, describe, missing_package, place_in_project
-from .modules import call, check_inputs, load_module, random_inputs, weights_digest
+import numpy as np
+
+from .exporters import ExportTask, export, modes_for, weights_with_nan
+from .failures import WorkerFailure, describe, place_in_project
+from .model_source import TorchSource, load_source
+from .modules import weights_digest
+from .outputs import dropped_outputs, is_flat
+from .probes import Probe, chosen_sizes, draw, nearby, probes, size_combinations
+from .randomness import random_operator
 from .tensors import SamplesWriter
 
-MAX_SIZE_COMBINATIONS = 16
-# Two draws for every combination of sizes: one agreement could be luck.
-SEEDS = (1, 2)
+# Largest error relative to the reference's largest magnitude. Reordered sums of deep networks
+# stay below 1e-5 of it; a wrong constant or axis is far above. Half precision has 3 digits.
+TOLERANCE_REL = 1e-4
+_HALF_TOLERANCE_REL = 1e-2
+# How far PyTorch's own answer may move, at an extreme, when its input moves by a rounding error.
+_UNSTABLE_REL = 1e-2
+_MARGIN = 10.0
+# Two runs on the same input differ by no more than the order of parallel sums.
+_REPEAT_REL = 1e-5
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
-    """Writes `model.onnx` and one `parity-N.safetensors` per size and draw into `folder`."""
-    folder = Path(request["folder"])
-    inputs, source = request["inputs"], request["source"]
-    module = load_module(source)
-    check_inputs(module, [one["name"] for one in inputs], source)
-    weights = weights_digest(module)
-    combinations = size_combinations(request["sizes"])
-    outputs = _parity_files(module, request, combinations, folder)
-    trace_sizes = {name: max([2, *sizes]) for name, sizes in request["sizes"].items()}
-    arrays = random_inputs(inputs, trace_sizes, seed=0)
-    reason = _export(module, request, arrays, outputs, folder / "model.onnx")
+    """Writes `candidate-MODE.onnx` with a `.json` beside it, and `parity-N.safetensors`, into
+    `folder`.
+
+    `skip` names modes that ended an earlier process: what they left is not repeated. The modes of
+    `groups` after the first are exported only when asked for by `only`.
+    """
+    folder, where = Path(request["folder"]), f"model.source = {request['source']!r}"
+    source = load_source(request["source"], request["declared"])
+    bad = weights_with_nan(source.module)
+    if bad:
+        raise WorkerFailure(
+            f"the weights hold NaN: {', '.join(bad[:4])}",
+            where=where,
+            hint="the training diverged, or the file is damaged: use weights of a good checkpoint",
+        )
+    weights = weights_digest(source.module)
+    sizes = chosen_sizes(source.interface, request["sizes"])
+    runner = _Runner(source, request, folder)
+    for probe in probes(source.interface, sizes):
+        runner.add(probe)
+    runner.check_repeatable()
+    groups = modes_for(source, request["exporter"])
+    task = _task(source, sizes, runner, request["opset"])
+    for mode in request["only"] or groups[0]:
+        if mode not in request["skip"]:
+            _attempt(mode, task, folder)
+    every = [source.interface.complete(one) for one in size_combinations(sizes)]
     return {
-        "outputs": outputs,
-        "combinations": combinations,
-        "draws": len(SEEDS),
-        "failed": reason,
+        "inputs": [
+            {"name": leaf.name, "dtype": leaf.dtype, "shape": list(leaf.shape)}
+            for leaf in source.interface.leaves
+        ],
+        "outputs": runner.names,
+        "dropped": runner.dropped,
+        "sizes": {name: [one[name] for one in every] for name in (every[0] if every else {})},
+        "probes": runner.told,
+        "left_out": runner.left_out,
+        "groups": groups,
         "weights_sha256": weights,
     }
 
 
-def size_combinations(sizes: dict[str, list[int]]) -> list[dict[str, int]]:
-    """Every combination of the dynamic dimensions' sizes, at most MAX_SIZE_COMBINATIONS."""
-    combined = itertools.islice(itertools.product(*sizes.values()), MAX_SIZE_COMBINATIONS)
-    return [dict(zip(sizes, values, strict=True)) for values in combined]
+def _attempt(mode: str, task: ExportTask, folder: Path) -> None:
+    """One candidate; `.begun` tells the parent which one ended the process."""
+    (folder / f"candidate-{mode}.begun").touch()
+    done = export(mode, task, folder / f"candidate-{mode}.onnx")
+    (folder / f"candidate-{mode}.json").write_text(json.dumps(done))
 
 
-def _parity_files(
-    module: Any, request: dict[str, Any], combinations: list[dict[str, int]], folder: Path
-) -> list[str]:
-    names: list[str] = []
-    numbered = enumerate(itertools.product(combinations, SEEDS))
-    for index, (sizes, seed) in numbered:
-        arrays = random_inputs(request["inputs"], sizes, seed=seed)
-        outputs = _forward(module, arrays, request, sizes)
-        writer = SamplesWriter(folder / f"parity-{index}.safetensors")
+def _task(
+    source: TorchSource, sizes: Mapping[str, list[int]], runner: _Runner, opset: int
+) -> ExportTask:
+    interface = source.interface
+    # Sizes of 1 would be taken for constants.
+    traced = {name: max([2, *values]) for name, values in sizes.items()}
+    for name, (_, high) in interface.ranges.items():
+        if high is not None and name in traced:
+            traced[name] = min(traced[name], high)
+    arrays = draw(interface.leaves, interface.complete(traced), seed=0)
+    for index, leaf in enumerate(interface.leaves):
+        if leaf.example is not None and list(leaf.example.shape) == list(arrays[index].shape):
+            arrays[index] = leaf.example
+    return ExportTask(source, arrays, runner.names, runner.is_flat, opset)
+
+
+class _Runner:
+    """Runs PyTorch on probes and keeps what it answers."""
+
+    def __init__(self, source: TorchSource, request: Mapping[str, Any], folder: Path) -> None:
+        self._source = source
+        self._request = request
+        self._folder = folder
+        self._first: tuple[Probe, dict[str, Any]] | None = None
+        self.told: list[dict[str, Any]] = []
+        self.left_out: list[dict[str, str]] = []
+        self.names: list[str] = []
+        self.dropped: list[str] = []
+        self.is_flat = True
+
+    def add(self, probe: Probe) -> None:
+        """Writes the probe and PyTorch's answer; an extreme one may be left out, with a reason."""
+        tolerance = TOLERANCE_REL
+        if probe.extreme:
+            try:
+                outputs = self._source.interface.call(self._source.module, probe.arrays)
+                moved = self._source.interface.call(self._source.module, nearby(probe.arrays))
+            except WorkerFailure:
+                raise
+            except Exception as error:
+                self._leave_out(probe, f"PyTorch fails on it: {describe(error)}")
+                return
+            reason, tolerance = _steadiness(outputs, moved)
+            if reason:
+                self._leave_out(probe, reason)
+                return
+        else:
+            outputs = self._forward(probe)
+        if any(value.dtype == np.float16 for value in [*outputs.values(), *probe.arrays]):
+            tolerance = max(tolerance, _HALF_TOLERANCE_REL)
+        self._write(probe, outputs, tolerance)
+
+    def _leave_out(self, probe: Probe, reason: str) -> None:
+        self.left_out.append({"inputs": probe.inputs, "reason": reason})
+
+    def _forward(self, probe: Probe) -> dict[str, Any]:
+        if self._first is None:
+            self._look_at_outputs(probe)
+        try:
+            outputs = self._source.interface.call(self._source.module, probe.arrays)
+        except WorkerFailure:
+            raise
+        except Exception as error:
+            raise self._fails_on(probe, error) from error
+        if self._first is None:
+            self._first = (probe, outputs)
+        return outputs
+
+    def _look_at_outputs(self, probe: Probe) -> None:
+        """How the outputs are nested, from a run of its own."""
+        import torch
+
+        interface = self._source.interface
+        try:
+            args, kwargs = interface.bind(interface.tensors(probe.arrays))
+            with torch.inference_mode():
+                result = self._source.module(*args, **kwargs)
+        except Exception as error:
+            raise self._fails_on(probe, error) from error
+        self.is_flat, self.dropped = is_flat(result), dropped_outputs(result)
+
+    def _fails_on(self, probe: Probe, error: Exception) -> WorkerFailure:
+        names = [leaf.name for leaf in self._source.interface.leaves]
+        shapes = {n: list(a.shape) for n, a in zip(names, probe.arrays, strict=True)}
+        place = place_in_project(error, Path(self._request["project"]))
+        return WorkerFailure(
+            f"the model fails on inputs of shape {shapes}: {describe(error)}",
+            where=place or f"model.source = {self._request['source']!r}",
+            hint="correct forward(), or the shapes, sizes and ranges under [model.inputs]",
+        )
+
+    def _write(self, probe: Probe, outputs: Mapping[str, Any], tolerance: float) -> None:
+        names = [leaf.name for leaf in self._source.interface.leaves]
+        file = f"parity-{len(self.told)}.safetensors"
+        writer = SamplesWriter(self._folder / file)
         tensors = {f"outputs/{name}": value for name, value in outputs.items()}
-        for one, array in zip(request["inputs"], arrays, strict=True):
-            tensors[f"inputs/{one['name']}"] = array
+        tensors |= {f"inputs/{n}": a for n, a in zip(names, probe.arrays, strict=True)}
         writer.add(tensors)
         writer.close({"format": "edgesmith-samples", "schema_version": "1.0"})
-        names = list(outputs)
-    return names
+        self.names = list(outputs)
+        self.told.append(
+            {
+                "file": file,
+                "inputs": probe.inputs,
+                "sizes": dict(probe.sizes),
+                "tolerance_rel": tolerance,
+            }
+        )
 
-
-def _forward(module: Any, arrays: list[Any], request: dict[str, Any], sizes: dict[str, int]) -> Any:
-    try:
-        return call(module, arrays)
-    except WorkerFailure:
-        raise
-    except Exception as error:
-        place = place_in_project(error, Path(request["project"]))
-        shapes = {
-            one["name"]: list(array.shape)
-            for one, array in zip(request["inputs"], arrays, strict=True)
-        }
+    def check_repeatable(self) -> None:
+        """Raises WorkerFailure when the same input gives other outputs the second time."""
+        assert self._first is not None
+        probe, before = self._first
+        after = self._source.interface.call(self._source.module, probe.arrays)
+        changed = [n for n in before if _difference(before[n], after[n]) > _REPEAT_REL]
+        if not changed:
+            return
+        found = random_operator(self._source, probe.arrays, Path(self._request["project"]))
+        operator, place = found or ("", None)
         raise WorkerFailure(
-            f"the model fails on inputs of shape {shapes}: {describe(error)}",
-            where=place or f"model.source = {request['source']!r}",
-            hint="correct forward(), or the shapes and sizes under [model.inputs]",
-        ) from error
+            f"forward() is random: '{changed[0]}' differs between two runs on the same input"
+            + (f"; {operator} draws random numbers" if operator else ""),
+            where=place or f"model.source = {self._request['source']!r}",
+            hint="use nn.Dropout instead of F.dropout, or pass training=self.training; let nothing"
+            " in forward() be random, nor change what the next run starts from",
+        )
 
 
-def _export(
-    module: Any, request: dict[str, Any], arrays: list[Any], outputs: list[str], path: Path
-) -> str:
-    """Runs the exporter; the reason when it fails, since another one may be tried."""
-    import torch
-
-    names = [one["name"] for one in request["inputs"]]
-    options: dict[str, Any] = {
-        "input_names": names,
-        "output_names": outputs,
-        "opset_version": request["opset"],
-    }
-    if request["exporter"] == "dynamo":
-        options |= {
-            "dynamo": True,
-            "external_data": False,
-            "dynamic_shapes": _dynamic_shapes(request["inputs"], request["sizes"]),
-        }
-    else:
-        options |= {"dynamo": False, "dynamic_axes": _dynamic_axes(request["inputs"])}
-    example = tuple(torch.from_numpy(array) for array in arrays)
-    try:
-        with _quiet(), torch.no_grad():
-            torch.onnx.export(module, example, str(path), **options)
-    except ImportError as error:
-        raise missing_package(error, where=f"model.exporter = {request['exporter']!r}") from error
-    except Exception as error:
-        return describe(_root(error))
-    return "" if path.is_file() else "the exporter wrote no file"
+def _steadiness(outputs: Mapping[str, Any], moved: Mapping[str, Any]) -> tuple[str, float]:
+    """(why an extreme probe tells nothing or "", the error to be allowed there)."""
+    jump = 0.0
+    for name, value in outputs.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            return f"PyTorch's own output '{name}' holds NaN or infinity there", TOLERANCE_REL
+        jump = max(jump, _difference(value, moved[name]))
+    if jump > _UNSTABLE_REL:
+        return "PyTorch's own outputs change there with the last digit of the input", TOLERANCE_REL
+    return "", max(TOLERANCE_REL, _MARGIN * jump)
 
 
-def _root(error: BaseException) -> BaseException:
-    """What an exporter's own error was raised from: that names the place in the model."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _dynamic_shapes(inputs: list[dict[str, Any]], sizes: dict[str, list[int]]) -> tuple[Any, ...]:
-    from torch.export import Dim
-
-    dims = {name: Dim(name, min=1) for name in sizes}
-    return tuple(
-        {axis: dims[dim] for axis, dim in enumerate(one["shape"]) if isinstance(dim, str)}
-        for one in inputs
-    )
-
-
-def _dynamic_axes(inputs: list[dict[str, Any]]) -> dict[str, dict[int, str]]:
-    return {
-        one["name"]: {axis: d for axis, d in enumerate(one["shape"]) if isinstance(d, str)}
-        for one in inputs
-    }
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporters' deprecation warnings are ours to know, not the user's."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _difference(before: Any, after: Any) -> float:
+    """The largest change over the largest magnitude; infinite for another shape or integer."""
+    if before.shape != after.shape:
+        return float("inf")
+    if before.dtype.kind != "f":
+        return 0.0 if np.array_equal(before, after) else float("inf")
+    finite = np.isfinite(before)
+    if not np.array_equal(finite, np.isfinite(after)):
+        return float("inf")
+    if not finite.any():
+        return 0.0
+    wide, other = before[finite].astype(np.float64), after[finite].astype(np.float64)
+    return float(np.abs(wide - other).max() / max(np.abs(wide).max(), 1e-6))

@@ -1,0 +1,73 @@
+"""Chooses among exports that agree with PyTorch: the fewest nodes, then clearly more speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from edgesmith.data.samples import read_sample
+from edgesmith.export.candidates import Candidate
+from edgesmith.model import numeric, onnx_file
+
+# Cleans the first file up into the second; False where that can't be done.
+CleanUp = Callable[[Path, Path], bool]
+
+_ROUNDS = 7
+# Equal nodes mostly mean equal speed. Only a difference that no noise makes may decide, so that
+# the same model gives the same choice each time.
+CLEARLY_FASTER = 1.5
+
+
+def choose(
+    candidates: Sequence[Candidate], clean_up: CleanUp, probe: Path
+) -> tuple[Candidate, tuple[Candidate, ...]]:
+    """(the best, all with what was measured); those that agree stand in their fixed order.
+
+    The only one that agrees is taken as it is: nothing is cleaned up or timed.
+    """
+    agreeing = [one for one in candidates if not one.reason]
+    if len(agreeing) > 1:
+        agreeing = [_cleaned(one, clean_up) for one in agreeing]
+        fewest = min(_nodes(one) for one in agreeing)
+        level = [one for one in agreeing if _nodes(one) == fewest]
+        if len(level) > 1:
+            timed = {one.mode: one for one in _timed(level, probe)}
+            agreeing = [timed.get(one.mode, one) for one in agreeing]
+            level = list(timed.values())
+        best = level[0]
+        fastest = min(level, key=lambda one: one.latency_ns or 0)
+        if (best.latency_ns or 0) > CLEARLY_FASTER * (fastest.latency_ns or 0):
+            best = fastest
+    else:
+        best = agreeing[0]
+    known = {one.mode: one for one in agreeing}
+    return best, tuple(known.get(one.mode, one) for one in candidates)
+
+
+def _nodes(one: Candidate) -> int:
+    return one.nodes_after_clean_up or one.nodes or 0
+
+
+def _cleaned(one: Candidate, clean_up: CleanUp) -> Candidate:
+    from edgesmith.export.candidates import count_nodes
+
+    path = one.path.with_suffix(".clean.onnx")
+    if not clean_up(one.path, path):
+        return one
+    return replace(one, nodes_after_clean_up=count_nodes(onnx_file.load(path).graph))
+
+
+def _timed(candidates: Sequence[Candidate], probe: Path) -> list[Candidate]:
+    """The shortest of a few interleaved runs of each."""
+    sessions = [numeric.open_session(one.path) for one in candidates]
+    feeds, _ = read_sample(probe, 0)
+    shortest = [0] * len(candidates)
+    for number in range(_ROUNDS):
+        for index, session in enumerate(sessions):
+            started = time.perf_counter_ns()
+            numeric.run_session(session, feeds, shown_as="the exported model")
+            taken = time.perf_counter_ns() - started
+            shortest[index] = taken if number == 0 else min(shortest[index], taken)
+    return [replace(one, latency_ns=taken) for one, taken in zip(candidates, shortest, strict=True)]

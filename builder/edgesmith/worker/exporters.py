@@ -1,0 +1,209 @@
+"""PyTorch's exporters, each in each of its modes: one file from a module, or a reason."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .failures import WorkerFailure, describe, missing_package
+from .model_source import TorchSource
+from .outputs import named_outputs
+
+# What each exporter's own operator library writes; other opsets are converted to afterwards.
+_DYNAMO_OPSETS = (18, 23)
+_TORCHSCRIPT_OPSETS = (9, 20)
+
+
+@dataclass(frozen=True)
+class ExportTask:
+    """What to export: the example arrays stand in the order of the interface's leaves."""
+
+    source: TorchSource
+    arrays: Sequence[Any]
+    outputs: Sequence[str]
+    outputs_are_flat: bool
+    opset: int
+
+    @property
+    def names(self) -> list[str]:
+        return [leaf.name for leaf in self.source.interface.leaves]
+
+
+def export(mode: str, task: ExportTask, path: Path) -> dict[str, Any]:
+    """Runs one exporter; `failed` is the reason when it can't, since another may be tried."""
+    started = time.perf_counter()
+    try:
+        with _quiet():
+            EXPORTERS[mode](task, path)
+        failed = "" if path.is_file() else "the exporter wrote no file"
+    except ImportError as error:
+        raise missing_package(error, where="model.exporter") from error
+    except WorkerFailure as error:
+        failed = error.what
+    except Exception as error:
+        failed = describe(_root(error))
+    return {"failed": failed, "seconds": time.perf_counter() - started}
+
+
+def _export(task: ExportTask, path: Path) -> None:
+    """The dynamo exporter: what torch.export captures."""
+    import torch
+
+    options: dict[str, Any] = {
+        "dynamo": True,
+        "external_data": False,
+        "verbose": False,
+        "input_names": task.names,
+        "output_names": list(task.outputs),
+        "opset_version": _nearest(task.opset, _DYNAMO_OPSETS),
+    }
+    if task.source.program is not None:
+        with torch.no_grad():
+            torch.onnx.export(task.source.program, (), str(path), **options)
+        return
+    shapes = _dynamic_shapes(task)
+    wraps = not _takes_directly(task)
+    module = _flat_module(task.source) if wraps else task.source.module
+    options["dynamic_shapes"] = (shapes,) if wraps else shapes
+    with torch.no_grad():
+        torch.onnx.export(module, _tensors(task), str(path), **options)
+
+
+def _trace(task: ExportTask, path: Path) -> None:
+    """The TorchScript exporter on what one run of the module does; scripted parts stay whole."""
+    wraps = not _takes_directly(task)
+    _torchscript(_flat_module(task.source) if wraps else task.source.module, task, path)
+
+
+def _script(task: ExportTask, path: Path) -> None:
+    """The TorchScript exporter on the compiled source code, with its branches and loops."""
+    import torch
+
+    module = task.source.module
+    scripted = module if task.source.is_scripted else torch.jit.script(module)
+    if task.source.is_scripted and _takes_directly(task):
+        _torchscript(scripted, task, path)
+    else:
+        # The trace of a call keeps a scripted module whole.
+        _torchscript(_flat_module(task.source, scripted), task, path)
+
+
+EXPORTERS: dict[str, Callable[[ExportTask, Path], None]] = {
+    "export": _export,
+    "trace": _trace,
+    "script": _script,
+}
+
+
+def _torchscript(module: Any, task: ExportTask, path: Path) -> None:
+    import torch
+
+    axes = {
+        leaf.name: {axis: d for axis, d in enumerate(leaf.shape) if isinstance(d, str)}
+        for leaf in task.source.interface.leaves
+    }
+    with torch.no_grad():
+        torch.onnx.export(
+            module,
+            _tensors(task),
+            str(path),
+            dynamo=False,
+            input_names=task.names,
+            output_names=list(task.outputs),
+            opset_version=_nearest(task.opset, _TORCHSCRIPT_OPSETS),
+            dynamic_axes=axes,
+        )
+
+
+def _nearest(opset: int, known: tuple[int, int]) -> int:
+    return min(max(opset, known[0]), known[1])
+
+
+def _tensors(task: ExportTask) -> tuple[Any, ...]:
+    return tuple(task.source.interface.tensors(task.arrays))
+
+
+def _takes_directly(task: ExportTask) -> bool:
+    return task.source.interface.is_flat and task.outputs_are_flat
+
+
+def _flat_module(source: TorchSource, module: Any = None) -> Any:
+    """The module with tensors side by side as its inputs and outputs: what ONNX has."""
+    import torch
+
+    interface = source.interface
+    taken = [leaf.name for leaf in interface.leaves]
+
+    class Flat(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = source.module if module is None else module
+
+        def forward(self, *leaves: Any) -> Any:
+            args, kwargs = interface.bind(leaves)
+            return tuple(named_outputs(self.model(*args, **kwargs), taken).values())
+
+    return Flat().eval()
+
+
+def _dynamic_shapes(task: ExportTask) -> tuple[Any, ...]:
+    from torch.export import Dim
+
+    leaves = task.source.interface.leaves
+    names = dict.fromkeys(d for leaf in leaves for d in leaf.shape if isinstance(d, str))
+    dims = {name: Dim(name, min=1) for name in names}
+    return tuple(
+        {axis: dims[d] for axis, d in enumerate(leaf.shape) if isinstance(d, str)}
+        for leaf in leaves
+    )
+
+
+def scripted_parts(module: Any) -> bool:
+    """Whether a part of the module is scripted."""
+    import torch
+
+    return any(isinstance(one, torch.jit.ScriptModule) for one in module.modules())
+
+
+def modes_for(source: TorchSource, asked: str) -> list[list[str]]:
+    """The modes to try: the first group all, a later one only when none before it agrees."""
+    scripts = [["script"]] if source.is_scripted else [["trace"], ["script"]]
+    if asked == "torchscript":
+        return scripts
+    if asked == "dynamo":
+        return [["export"]]
+    return [["export", *scripts[0]], *scripts[1:]]
+
+
+def _root(error: BaseException) -> BaseException:
+    """What an exporter's own error was raised from: that names the place in the model."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporters' deprecation warnings are ours to know, not the user's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def weights_with_nan(module: Any) -> list[str]:
+    """Names of parameters and buffers that hold NaN."""
+    import torch
+
+    state: Mapping[str, Any] = module.state_dict()
+    return [
+        name
+        for name, value in state.items()
+        if isinstance(value, torch.Tensor)
+        and value.is_floating_point()
+        and bool(torch.isnan(value).any())
+    ]
