@@ -157,8 +157,8 @@ MODEL = [
           spoil=setting("1, 8, 8", "3, 8, 8")),
     usage("input of another dtype", "export", "declared uint8",
           spoil=setting("1, 8, 8]", '1, 8, 8]\ndtype = "uint8"')),
-    usage("PyTorch source without inputs", "export", "[model.inputs]",
-          spoil=all_of(setting("model.onnx", "data.py:evaluation"), setting(
+    usage("TorchScript without inputs", "export", "[model.inputs]",
+          spoil=all_of(setting("model.onnx", "net.pt"), written("net.pt", "any"), setting(
               '[model.inputs.image]\nshape = ["batch", 1, 8, 8]\n', ""))),
     usage("missing interpreter", "quantize", "nowhere/python", "model.python",
           spoil=setting('version = "1.0.0"', 'version = "1.0.0"\npython = "nowhere/python"')),

@@ -89,7 +89,7 @@ def _ascending(value: tuple[float, ...]) -> tuple[float, ...]:
     return value
 
 
-Range = Annotated[tuple[float, ...], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
+Range = Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_ascending)]
 
 
 class Section(BaseModel):
