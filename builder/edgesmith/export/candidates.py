@@ -23,12 +23,16 @@ EXPORTERS = {"export": "dynamo", "trace": "torchscript", "script": "torchscript"
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One exporter in one mode: its file, or the reason why there is none that agrees."""
+    """One exporter in one mode: its file, or the reason why there is none that agrees.
+
+    `runs`: ONNX Runtime loads it; it may still fail on some inputs.
+    """
 
     mode: str
     path: Path
     reason: str
     seconds: float
+    runs: bool = False
     nodes: int | None = None
     nodes_after_clean_up: int | None = None
     latency_ns: int | None = None
@@ -167,7 +171,9 @@ def judged(one: Candidate, told: Mapping[str, Any], folder: Path, project: Proje
         model = to_opset(model, opset_of_project(project), ir_version=max_ir_version(project))
         onnx_file.save(model, one.path)
         one = replace(one, nodes=count_nodes(model.graph))
-        parity, shapes = _compare(told["probes"], told["outputs"], one.path, folder)
+        session = numeric.open_session(one.path)
+        one = replace(one, runs=True)
+        parity, shapes = _compare(told["probes"], told["outputs"], session, folder)
     except ModelError as error:
         return replace(one, reason=error.what)
     failed = [check for check in parity if not check.passed]
@@ -191,9 +197,8 @@ def _difference(failed: Sequence[ParityCheck]) -> str:
 
 
 def _compare(
-    probes: Sequence[Mapping[str, Any]], outputs: Sequence[str], path: Path, folder: Path
+    probes: Sequence[Mapping[str, Any]], outputs: Sequence[str], session: Any, folder: Path
 ) -> tuple[tuple[ParityCheck, ...], dict[str, list[tuple[int, ...]]]]:
-    session = numeric.open_session(path)
     taken = {one.name for one in session.get_inputs()}
     checks = []
     shapes: dict[str, list[tuple[int, ...]]] = {name: [] for name in outputs}

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgesmith.errors import ModelError
 from edgesmith.export.arbitration import choose
-from edgesmith.export.candidates import Candidate, Candidates, try_candidates
+from edgesmith.export.candidates import (
+    Candidate,
+    Candidates,
+    declared_inputs,
+    try_candidates,
+)
+from edgesmith.export.divergence import EagerValue, failing_probe, locate, read_eager
 from edgesmith.files import full_disk
 from edgesmith.model import onnx_file
 from edgesmith.model.user_code import Interpreter, call_worker, own_interpreter
@@ -30,7 +38,9 @@ def export_torch(
         for missing in told["dropped"]:
             context.events.warning(f"export: the output '{missing}' is None and is left out")
         if not candidates.agreeing:
-            raise _none_agrees(project, candidates)
+            raise _none_agrees(
+                project, _located(project, interpreter, candidates, scratch, context)
+            )
 
         def clean_up(before: Path, after: Path) -> bool:
             return _onnxsim(project, before, after, context)
@@ -103,9 +113,51 @@ def _why_not(one: Candidate, best: Candidate) -> str:
     return f"agrees; {best.exporter} ({best.mode}) has as many nodes, and is preferred"
 
 
-def _none_agrees(project: Project, candidates: Candidates) -> ModelError:
+def _located(
+    project: Project,
+    interpreter: Interpreter,
+    candidates: Candidates,
+    folder: Path,
+    context: Context,
+) -> list[Candidate]:
+    """The candidates, with the first diverging operator in the reasons against those that ran."""
+    told = candidates.worker.result
+    located = []
+    for one in candidates.tried:
+        words = ""
+        if one.runs:
+            probe = failing_probe(one.path, told["probes"], told["outputs"], folder)
+            if probe is not None:
+                eager = _eager(project, interpreter, probe, folder, context)
+                words = locate(one.path, probe, eager, project.folder)
+        located.append(replace(one, reason=f"{one.reason}; {words}") if words else one)
+    return located
+
+
+def _eager(
+    project: Project, interpreter: Interpreter, probe: Path, folder: Path, context: Context
+) -> list[EagerValue]:
+    """Every value that PyTorch computes on the probe."""
+    output = folder / f"eager-{probe.name}"
+    facts = output.with_suffix(".json")
+    if not facts.is_file():
+        request = {
+            "source": project.settings.model.source,
+            "declared": declared_inputs(project),
+            "probe": str(probe),
+            "output": str(output),
+        }
+        where = f"model.source = {project.settings.model.source!r}"
+        done = call_worker(
+            project, interpreter, "intermediates", request, where=where, events=context.events
+        )
+        facts.write_text(json.dumps(done.result["values"]))
+    return read_eager(output, json.loads(facts.read_text()))
+
+
+def _none_agrees(project: Project, tried: Sequence[Candidate]) -> ModelError:
     where = f"model.source = {project.settings.model.source!r}"
-    reasons = "\n".join(f"    {c.exporter} ({c.mode}): {c.reason}" for c in candidates.tried)
+    reasons = "\n".join(f"    {c.exporter} ({c.mode}): {c.reason}" for c in tried)
     full = full_disk(reasons, where=where)
     if full is not None:
         raise full

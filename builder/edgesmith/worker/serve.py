@@ -24,6 +24,7 @@ from .tracking import ReadTracker
 # Operation -> module beside this file with a function run(request) -> JSON-able result.
 OPERATIONS = {
     "export": "torch_export",
+    "intermediates": "intermediates",
     "metrics": "metrics",
     "reference": "reference",
     "samples": "collect",
