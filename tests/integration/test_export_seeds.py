@@ -25,9 +25,9 @@ from torch import nn
 def build():
     torch.manual_seed(0)
     layers, channels = [], 3
-    for width, kernel, stride, pools in ((8, 11, 4, 1), (12, 5, 1, 1), (16, 3, 1, 0), (12, 3, 1, 0),
-                                         (12, 3, 1, 1)):
-        layers += [nn.Conv2d(channels, width, kernel, stride, kernel // 4), nn.ReLU()]
+    for width, kernel, stride, pad, pools in ((8, 11, 4, 2, 1), (12, 5, 1, 2, 1), (16, 3, 1, 1, 0),
+                                              (12, 3, 1, 1, 0), (12, 3, 1, 1, 1)):
+        layers += [nn.Conv2d(channels, width, kernel, stride, pad), nn.ReLU()]
         layers += [nn.MaxPool2d(3, 2)] * pools
         channels = width
     head = [nn.AdaptiveAvgPool2d((2, 2)), nn.Flatten(), nn.Dropout(), nn.Linear(48, 32), nn.ReLU(),
@@ -120,12 +120,12 @@ def operators(exported: Exported) -> list[str]:
 
 
 def test_alexnet_becomes_a_readable_graph_and_runs(tmp_path: Path) -> None:
-    image = '[model.inputs.image]\nshape = ["batch", 3, 127, 127]\n'
+    image = '[model.inputs.image]\nshape = ["batch", 3, 95, 95]\n'
     exported = export(tmp_path, ALEXNET, inputs=image)
     made = operators(exported)
     assert (made.count("Conv"), made.count("MaxPool"), made.count("Gemm")) == (5, 3, 2)
     assert "Dropout" not in made and len(made) <= 22
-    assert answer(exported, image=np.zeros((2, 3, 127, 127), np.float32)).shape == (2, 10)
+    assert answer(exported, image=np.zeros((2, 3, 95, 95), np.float32)).shape == (2, 10)
 
 
 def test_a_loop_whose_count_is_an_input_is_no_unrolled_one(tmp_path: Path) -> None:
