@@ -17,8 +17,8 @@ from edgesmith.quantize.metrics import _require_one_row
 from edgesmith.quantize.ranges import refuse_quantized
 from edgesmith.stages import StageResult
 from edgesmith.values import ExportedModel, OnnxFile, SampleSet, TensorInfo
+from edgesmith.worker.declared import from_declared
 from edgesmith.worker.failures import WorkerFailure
-from edgesmith.worker.signature import from_declared
 from edgesmith.worker.tensors import SamplesWriter
 
 

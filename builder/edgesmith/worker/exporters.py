@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,13 +163,6 @@ def _dynamic_shapes(task: ExportTask) -> tuple[Any, ...]:
     )
 
 
-def scripted_parts(module: Any) -> bool:
-    """Whether a part of the module is scripted."""
-    import torch
-
-    return any(isinstance(one, torch.jit.ScriptModule) for one in module.modules())
-
-
 def modes_for(source: TorchSource, asked: str) -> list[list[str]]:
     """The modes to try: the first group all, a later one only when none before it agrees."""
     scripts = [["script"]] if source.is_scripted else [["trace"], ["script"]]
@@ -193,17 +186,3 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def weights_with_nan(module: Any) -> list[str]:
-    """Names of parameters and buffers that hold NaN."""
-    import torch
-
-    state: Mapping[str, Any] = module.state_dict()
-    return [
-        name
-        for name, value in state.items()
-        if isinstance(value, torch.Tensor)
-        and value.is_floating_point()
-        and bool(torch.isnan(value).any())
-    ]

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .declared import from_declared, refined
 from .failures import WorkerFailure, describe, missing_package
 from .signature import (
     Interface,
     Leaf,
-    from_declared,
     from_example,
     is_tensor,
     parameters_of,
-    refined,
     unique_names,
 )
 from .source import load_callable

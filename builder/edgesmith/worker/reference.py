@@ -9,9 +9,9 @@ import numpy as np
 
 from .failures import WorkerFailure
 from .model_source import load_source
-from .modules import weights_digest
 from .preprocess import apply
 from .tensors import SamplesWriter, open_samples
+from .weights import weights_digest
 
 PROGRESS_EVERY = 25
 

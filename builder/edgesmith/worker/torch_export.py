@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .exporters import ExportTask, export, modes_for, weights_with_nan
+from .exporters import ExportTask, export, modes_for
 from .failures import WorkerFailure, describe, place_in_project
 from .model_source import TorchSource, load_source
-from .modules import weights_digest
 from .outputs import dropped_outputs, is_flat
 from .probes import Probe, chosen_sizes, draw, nearby, probes, size_combinations
 from .randomness import random_operator
 from .tensors import SamplesWriter
+from .weights import weights_digest, weights_with_nan
 
 # Largest error relative to the reference's largest magnitude. Reordered sums of deep networks
 # stay below 1e-5 of it; a wrong constant or axis is far above. Half precision has 3 digits.

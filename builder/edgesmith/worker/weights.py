@@ -1,8 +1,9 @@
-"""What identifies the weights of the user's PyTorch model."""
+"""The weights of the user's PyTorch model: what identifies them, and whether they are numbers."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -18,3 +19,17 @@ def weights_digest(module: Any) -> str:
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
             digest.update(data.numpy().tobytes())
     return digest.hexdigest()
+
+
+def weights_with_nan(module: Any) -> list[str]:
+    """Names of parameters and buffers that hold NaN."""
+    import torch
+
+    state: Mapping[str, Any] = module.state_dict()
+    return [
+        name
+        for name, value in state.items()
+        if isinstance(value, torch.Tensor)
+        and value.is_floating_point()
+        and bool(torch.isnan(value).any())
+    ]
