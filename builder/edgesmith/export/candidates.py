@@ -179,6 +179,7 @@ def judged(one: Candidate, told: Mapping[str, Any], folder: Path, project: Proje
     failed = [check for check in parity if not check.passed]
     if not failed:
         loosen_outputs(model, shapes)
+        onnx_file.strip_traces(model)
         onnx_file.save(model, one.path)
         return replace(one, parity=parity)
     return replace(one, parity=parity, reason=_difference(failed))

@@ -19,8 +19,9 @@ from edgesmith.export.candidates import (
 from edgesmith.export.divergence import EagerValue, failing_probe, locate, read_eager
 from edgesmith.files import full_disk
 from edgesmith.model import onnx_file
-from edgesmith.model.user_code import Interpreter, call_worker, own_interpreter
+from edgesmith.model.user_code import Interpreter, call_worker
 from edgesmith.project.project import Project
+from edgesmith.simplify.clean_up import clean_up as clean_up_passes
 from edgesmith.stages import Context, Made, scratch_folder
 from edgesmith.values import ExportAttempt, ExportedModel
 
@@ -43,13 +44,12 @@ def export_torch(
             )
 
         def clean_up(before: Path, after: Path) -> bool:
-            return _onnxsim(project, before, after, context)
+            return not clean_up_passes(
+                project, before, after, sizes=told["sizes"], context=context
+            ).reason
 
         best, tried = choose(candidates.tried, clean_up, scratch / told["probes"][0]["file"])
-        model = onnx_file.load(best.path)
-        onnx_file.strip_traces(model)
-        onnx_file.save(model, scratch / MODEL_FILE)
-        shutil.copyfile(scratch / MODEL_FILE, folder / MODEL_FILE)
+        shutil.copyfile(best.path, folder / MODEL_FILE)
     value = ExportedModel(
         onnx=onnx_file.describe(onnx_file.load(folder / MODEL_FILE), folder / MODEL_FILE),
         source_kind="torch",
@@ -62,24 +62,6 @@ def export_torch(
         left_out={one["inputs"]: one["reason"] for one in told["left_out"]},
     )
     return Made(value=value, dependencies=candidates.worker.dependencies)
-
-
-def _onnxsim(project: Project, before: Path, after: Path, context: Context) -> bool:
-    """Whether onnxsim cleaned the file up; it may also end its process."""
-    request = {"model": str(before), "output": str(after), "check_n": 0}
-    try:
-        done = call_worker(
-            project,
-            own_interpreter(),
-            "simplify",
-            request,
-            where="onnxsim",
-            events=context.events,
-        )
-    except ModelError as error:
-        context.events.info(f"export: a candidate can't be cleaned up: {error.what}")
-        return False
-    return not done.result["failed"]
 
 
 def _attempts(tried: Sequence[Candidate], best: Candidate) -> tuple[ExportAttempt, ...]:
