@@ -17,7 +17,7 @@ from pathlib import Path
 from measure import verdict
 
 LIMIT_RATIO = 1.5
-RUNS = 1
+RUNS = 3
 HERE = Path(__file__).parent
 PROJECT = """schema = 1
 [model]
