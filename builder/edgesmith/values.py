@@ -132,7 +132,10 @@ class SimplifiedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSet:
-    """A file of samples (format "edgesmith-samples"), relative to its stage's folder."""
+    """A file of samples (format "edgesmith-samples"), relative to its stage's folder.
+
+    `expected`: its outputs are those that the model itself must give, as in ONNX's test data.
+    """
 
     path: str
     sha256: str
@@ -140,6 +143,7 @@ class SampleSet:
     labelled: bool
     with_reference: bool
     source: str
+    expected: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,6 +60,7 @@ def samples_stage(
     source = data.calibration if kind == "calibration" else data.evaluation
     limit = data.calibration_samples if kind == "calibration" else data.evaluation_samples
     inputs = model_inputs(exported.value)
+    outputs = [one.name for one in exported.value.onnx.outputs]
 
     def make(folder: Path) -> Made[SampleSet]:
         path = folder / SAMPLES_FILE
@@ -68,6 +69,7 @@ def samples_stage(
             "source": source,
             "limit": limit,
             "inputs": inputs,
+            "outputs": outputs,
             "output": str(path),
         }
         done = call_worker(
@@ -89,6 +91,7 @@ def samples_stage(
             "source": source,
             "limit": limit,
             "inputs": inputs,
+            "outputs": outputs,
             "depends": list(project.settings.model.depends),
             "tools": dict(interpreter.versions),
         },
@@ -105,6 +108,7 @@ def _sample_set(path: Path, source: str, result: Mapping[str, Any]) -> SampleSet
         count=int(result["count"]),
         labelled=bool(result.get("labelled", False)),
         with_reference=bool(result.get("with_reference", False)),
+        expected=bool(result.get("expected", False)),
         source=source,
     )
 

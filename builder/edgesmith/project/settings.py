@@ -170,14 +170,16 @@ class DataSettings(Section):
     calibration: str = Field(
         min_length=1,
         description="`FILE.py:callable` yielding {input: array}; or a folder or glob of .npz or"
-        " .safetensors files with an array per input.",
+        " .safetensors files with an array per input, or of ONNX's `test_data_set_N` folders.",
     )
     evaluation: str = Field(
         min_length=1,
         description="`FILE.py:callable` yielding ({input: array}, label or {output: array} or"
         " None), and as a third entry, where samples are not independent (crops of one picture),"
         " the name of their group: intervals are then taken over groups. Or a folder or glob whose"
-        " files may hold arrays named `label` and `group`.",
+        " files may hold arrays named `label` and `group`; or of ONNX's `test_data_set_N` folders"
+        " with `input_0.pb`, `output_0.pb` and so on, whose outputs the model must give (to 1e-3 of"
+        " each value, as in ONNX's own tests).",
     )
     calibration_samples: Positive = Field(200, description="At most so many are read.")
     evaluation_samples: Positive = Field(500, description="At most so many are read.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .data_sets import by_number, data_sets, is_data_set, read_data_set
 from .failures import WorkerFailure
 from .source import load_callable
 from .tensors import Array, SamplesWriter
@@ -40,7 +41,12 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         writer.close({"format": "edgesmith-samples", "schema_version": "1.0"})
     finally:
         writer.discard()
-    return {"count": writer.count, "labelled": labelled, "with_reference": referenced}
+    return {
+        "count": writer.count,
+        "labelled": labelled,
+        "with_reference": referenced,
+        "expected": referenced and reader.in_data_sets,
+    }
 
 
 class _Reader:
@@ -48,6 +54,9 @@ class _Reader:
         self._kind: str = request["kind"]
         self._source: str = request["source"]
         self._inputs: list[dict[str, Any]] = request["inputs"]
+        self._outputs: list[str] = request["outputs"]
+        # Samples in ONNX's form, whose outputs are those that the model itself must give.
+        self.in_data_sets = False
         self.where = f"data.{self._kind} = {self._source!r}"
         self.output_names: set[str] = set()
         self._file: Path | None = None
@@ -76,8 +85,14 @@ class _Reader:
 
     def _from_files(self) -> Iterator[Sample]:
         for path in self._files():
-            arrays = self._read(path)
             self._file = path
+            if path.is_dir():
+                self.in_data_sets = True
+                names = [one["name"] for one in self._inputs]
+                wanted = self._outputs if self._kind == "evaluation" else None
+                yield *read_data_set(path, names, wanted, where=self.where), None
+                continue
+            arrays = self._read(path)
             label, group = (
                 arrays.pop(key, None) if key not in self._names() else None
                 for key in (_LABEL, _GROUP)
@@ -87,13 +102,22 @@ class _Reader:
     def _files(self) -> list[Path]:
         path = Path(self._source)
         if path.is_dir():
-            files = [p for p in sorted(path.iterdir()) if p.suffix in (".npz", ".safetensors")]
+            files = data_sets(path) or [
+                p for p in sorted(path.iterdir()) if p.suffix in (".npz", ".safetensors")
+            ]
         else:
             base = Path(path.anchor) if path.is_absolute() else Path()
             pattern = str(path.relative_to(base) if path.is_absolute() else path)
-            files = [p for p in self._matching(base, pattern) if p.is_file()]
+            found = self._matching(base, pattern)
+            files = sorted(filter(is_data_set, found), key=by_number)
+            files += [p for p in found if p.is_file()]
         if not files:
-            raise self._bad("no .npz or .safetensors file is there", "correct the path or pattern")
+            raise self._bad(
+                "no .npz or .safetensors file and no test_data_set folder is there",
+                "correct the path or pattern",
+            )
+        if len({path.is_dir() for path in files}) > 1:
+            raise self._bad("files and test_data_set folders are mixed", "name one kind")
         return files
 
     def _matching(self, base: Path, pattern: str) -> list[Path]:
