@@ -80,7 +80,8 @@ def test_safetensors_read_by_native_code_are_noted(project: Path) -> None:
 
 def request(kind: str, source: str, output: Path, limit: int = 10) -> dict[str, object]:
     return {
-        "kind": kind, "source": source, "inputs": [IMAGE], "limit": limit, "output": str(output),
+        "kind": kind, "source": source, "inputs": [IMAGE], "outputs": ["y"], "limit": limit,
+        "output": str(output),
     }  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def test_samples_from_files_with_labels(project: Path) -> None:
     write_npz(project / "set", 3, label=7)
     out = project / "out.safetensors"
     done = collect(request("evaluation", "set", out))
-    assert done == {"count": 3, "labelled": True, "with_reference": False}
+    assert done == {"count": 3, "labelled": True, "with_reference": False, "expected": False}
     samples = Samples(out)
     assert samples.count == 3
     assert samples.whole("labels").tolist() == [7, 7, 7]

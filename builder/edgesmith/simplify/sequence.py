@@ -142,7 +142,7 @@ class _State:
         check, outputs = proof.compare(data)
         if not check.passed:
             return _difference(check), check.max_rel_error
-        proof.take(outputs)
+        proof.take(data, outputs)
         self.model, self._bytes, self._digest = found, data, digest
         return "", check.max_rel_error
 
