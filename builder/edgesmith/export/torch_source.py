@@ -45,7 +45,7 @@ def export_torch(
 
         def clean_up(before: Path, after: Path) -> bool:
             return not clean_up_passes(
-                project, before, after, sizes=told["sizes"], context=context
+                project, before, after, sizes=told["sizes"], context=context, quiet=True
             ).reason
 
         best, tried = choose(candidates.tried, clean_up, scratch / told["probes"][0]["file"])

@@ -45,11 +45,13 @@ def clean_up(
     sizes: Mapping[str, Sequence[int]],
     context: Context,
     passes: str = PASSES,
+    quiet: bool = False,
 ) -> CleanUp:
     """Writes `before`, cleaned up, to `after`; what can't be cleaned is copied, with a reason.
 
     `sizes` gives the sizes at which dynamic dimensions are checked. `passes` is where the tuple
-    of passes is, as MODULE:NAME. A file that was cleaned up before comes from the cache.
+    of passes is, as MODULE:NAME. A file that was cleaned up before comes from the cache. Unless
+    `quiet`, as for a candidate that may not be taken, dropped passes are told as warnings.
     """
     key = sha256_json([
         "clean-up", own_sources_digest(), sha256_file(before), passes,
@@ -66,7 +68,8 @@ def clean_up(
             context.cache.store(key, folder)
         found = from_record(CleanUp, json.loads((folder / _RECORD).read_text()))
         shutil.copyfile(folder / _MODEL if found.changed else before, after)
-    _warn(found, context)
+    if not quiet:
+        _warn(found, context)
     return found
 
 
