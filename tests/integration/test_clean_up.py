@@ -11,8 +11,10 @@ import pytest
 from onnx import numpy_helper, parser
 
 from edgesmith.cache import Cache
+from edgesmith.errors import ModelError
 from edgesmith.events import EventStream, Message
 from edgesmith.model import onnx_file
+from edgesmith.pipeline import Pipeline
 from edgesmith.project.load import load_project
 from edgesmith.simplify import clean_up as module
 from edgesmith.simplify import native
@@ -300,3 +302,31 @@ def test_a_model_that_cannot_be_run_is_left_as_it_is(tmp_path: Path) -> None:
     assert not done.changed
     assert bench.after.read_bytes() == bench.before.read_bytes()
     assert "the model is kept as it is" in bench.said[0]
+
+
+def test_weights_beside_the_model_come_into_one_file(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    weights_file = tmp_path / "weights.bin"
+    onnx.save_model(
+        block(),
+        bench.before,
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=200,
+    )
+    work = Pipeline(project=bench.project, context=bench.context)
+    done = work.simplified()
+    assert done.value.nodes_after == 5
+    assert sorted(path.name for path in done.folder.iterdir() if path.name[0] != ".") == [
+        "model.onnx", "record.json"
+    ]  # fmt: skip
+    model = onnx.load(done.folder / "model.onnx", load_external_data=False)
+    assert not any(tensor.external_data for tensor in model.graph.initializer)
+
+    weights_file.write_bytes(weights_file.read_bytes()[:-1])
+    again = Pipeline(project=bench.project, context=bench.context)
+    with pytest.raises(ModelError, match=r"'weights\.bin' has \d+ bytes, the tensor"):
+        again.simplified()
+    weights_file.unlink()
+    with pytest.raises(ModelError, match=r"'weights\.bin' is missing"):
+        Pipeline(project=bench.project, context=bench.context).simplified()
