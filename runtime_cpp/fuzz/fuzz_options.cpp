@@ -19,9 +19,10 @@ using fuzz::require;
 
 /// A program parses its command line once; a second time, the parser must forget the first.
 void reset_parser() {
-  std::array<char*, 1> none{nullptr};
+  std::string program = "harness";
+  std::array<char*, 2> none{program.data(), nullptr};
   ::optind = 0;
-  ::getopt_long(0, none.data(), "", nullptr, nullptr);
+  ::getopt_long(1, none.data(), "", nullptr, nullptr);
 }
 
 void use(const Options& options) {
