@@ -52,6 +52,7 @@ def good_manifest() -> dict[str, Any]:
             "threads": 1,
             "self_test_min_sqnr_db": 15.0,
             "session_options": {"graph_optimization_level": "all", "config": {}},
+            "operations": {"multiply_adds_per_sample": 1},
         }
         for name in ("fp32", "int8")
     ]

@@ -57,7 +57,9 @@ FIELDS: dict[str, dict[str, tuple[bool, tuple[Any, ...]]]] = {
         "threads": (False, ("1", 1.5, -1, 4097, 2**64)),
         "self_test_min_sqnr_db": (False, ("15", -1, [])),
         "session_options": (False, ("all", [], 1)),
+        "operations": (False, ("many", [], 1)),
     },
+    "operations": {"multiply_adds_per_sample": (False, ("1", 1.5, -1, []))},
     "session_options": {
         "graph_optimization_level": (False, TEXT),
         "config": (False, ([], "x", {"k": 1})),
@@ -73,7 +75,7 @@ FIELDS: dict[str, dict[str, tuple[bool, tuple[Any, ...]]]] = {
 
 
 def _object(manifest: dict[str, Any], part: str) -> Any:
-    if part == "session_options":
+    if part in ("session_options", "operations"):
         return manifest["variants"][0][part]
     found = manifest[part] if part else manifest
     return found[0] if isinstance(found, list) else found

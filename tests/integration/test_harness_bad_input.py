@@ -16,6 +16,7 @@ from edgesmith.bundle.content import (
     FilePart,
     ManifestContent,
     ModelPart,
+    OperationsPart,
     OptionsPart,
     VariantPart,
 )
@@ -47,7 +48,7 @@ def check_told(ended: Ended, case: Case) -> None:
 
 def test_the_table_has_every_field_that_the_harness_reads() -> None:
     parts = {"model": ModelPart, "files": FilePart, "variants": VariantPart}
-    parts["session_options"] = OptionsPart
+    parts |= {"session_options": OptionsPart, "operations": OperationsPart}
     for name, part in parts.items():
         assert FIELDS[name].keys() == part.model_fields.keys()
     whole = ManifestContent.model_fields.keys() - NOT_OF_THE_HARNESS
