@@ -116,25 +116,29 @@ class Measurement {
         session_settings({spec_.provider, spec_.require_provider, spec_.threads,
                           spec_.optimization_level, spec_.config, spec_.spinning, spec_.arena});
     if (!effective) return effective.error();
-    const std::int64_t start = clock_.now_ns();
-    Result<Session> session = Session::open(spec_.model_path, effective->settings);
-    const std::int64_t load_ns = clock_.now_ns() - start;
-    if (!session) return session.error();
-    const MemoryUse loaded = environment_.memory();
-    Result<ModelIo> io = ModelIo::create(*session, *source, spec_.shapes);
-    if (!io) return io.error();
-    document_["process"]["load_ns"] = load_ns;
-    document_["effective"] = effective_json(spec_, *effective, *io);
-    if (Status status = time(*session, *io, *source, loaded); !status) return status;
-    if (!spec_.accuracy) return Done{};
-    if (Status status = compare(*session, *io, *source); !status) return status;
-    return place(effective->settings, *source);
+    if (Status status = load_and_time(*effective, *source); !status) return status;
+    return spec_.accuracy ? place(effective->settings, *source) : Done{};
   }
 
   json take_document() { return std::move(document_); }
   const std::string& stage() const { return stage_; }
 
  private:
+  /// The session ends here: the one that profiles never shares the device's memory with it.
+  Status load_and_time(const EffectiveSettings& effective, const SampleSource& source) {
+    const std::int64_t start = clock_.now_ns();
+    Result<Session> session = Session::open(spec_.model_path, effective.settings);
+    const std::int64_t load_ns = clock_.now_ns() - start;
+    if (!session) return session.error();
+    const MemoryUse loaded = environment_.memory();
+    Result<ModelIo> io = ModelIo::create(*session, source, spec_.shapes);
+    if (!io) return io.error();
+    document_["process"]["load_ns"] = load_ns;
+    document_["effective"] = effective_json(spec_, effective, *io);
+    if (Status status = time(*session, *io, source, loaded); !status) return status;
+    return spec_.accuracy ? compare(*session, *io, source) : Done{};
+  }
+
   Status time(Session& session, ModelIo& io, const SampleSource& source, const MemoryUse& loaded) {
     stage_ = "first_inference";
     if (Status status = io.load(0); !status) return status;
