@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -39,8 +40,11 @@ platform = "linux-x86_64"
 
 
 @contextlib.contextmanager
-def _undone() -> Iterator[None]:
-    """Undoes what serving a request does to a process that should have ended with it."""
+def _undone(project: Path) -> Iterator[None]:
+    """Undoes what serving a request does to a process that should have ended with it.
+
+    Of what was imported, only the project's modules are forgotten: torch can't be imported twice.
+    """
     modules, path, folder = set(sys.modules), list(sys.path), Path.cwd()
     try:
         yield
@@ -49,13 +53,14 @@ def _undone() -> Iterator[None]:
         sys.path[:] = path
         for name in set(sys.modules) - modules:
             file = getattr(sys.modules[name], "__file__", None)
-            if (file and Path(file).is_relative_to(folder)) or name == "model":
+            if (file and Path(file).is_relative_to(project)) or name == "model":
                 del sys.modules[name]
 
 
 def _serve_here(command: Any, **_: Any) -> Completed:
     asked, answered = command.argv[2:]
-    with _undone(), contextlib.redirect_stdout(io.StringIO()):
+    project = Path(json.loads(Path(asked).read_text())["project"])
+    with _undone(project), contextlib.redirect_stdout(io.StringIO()):
         code = serve.main(str(asked), str(answered))
     return Completed(argv=(), returncode=code, output="", stderr="")
 
