@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper, parser
 
 from edgesmith.simplify.dead_code import remove_dead_code
 from edgesmith.simplify.folding import FREE_BYTES, fold_constants
+from edgesmith.simplify.graph import sort_nodes
 from edgesmith.simplify.no_ops import remove_no_ops
 from edgesmith.simplify.pairs import fix_reshape_targets, fuse_casts, fuse_reshapes
 from edgesmith.simplify.passes import Pass
@@ -356,3 +357,20 @@ def test_scalars_and_all_types_are_drawn(kind: int) -> None:
         _without_identities, helper.make_model(inner, opset_imports=[opset], ir_version=9)
     )
     assert (operators(done.model), done.passes[0].reason) == ("Neg", "")
+
+
+def test_nodes_are_sorted_behind_what_their_subgraphs_read() -> None:
+    model = graph(
+        "a = Relu(x) b = Neg(a) c = ReduceSum<keepdims = 0>(x) d = Cast<to = 9>(c) "
+        "y = If(d) <then_branch = g1 () => (float[N,4,5] p) { p = Abs(b) },"
+        " else_branch = g2 () => (float[N,4,5] q) { q = Identity(b) }>"
+    )
+    made = [node.op_type for node in model.graph.node]
+    backwards = list(reversed(model.graph.node))
+    del model.graph.node[:]
+    model.graph.node.extend(backwards)
+    with pytest.raises(onnx.checker.ValidationError):
+        onnx.checker.check_model(model)
+    sort_nodes(model.graph)
+    onnx.checker.check_model(model)
+    assert sorted(made) == sorted(node.op_type for node in model.graph.node)

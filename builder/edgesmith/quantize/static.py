@@ -13,6 +13,7 @@ from edgesmith.model import onnx_file
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.input_head import feed_integers, head_nodes
 from edgesmith.quantize.ranges import calibration_method, library_at_work, operators_to_quantize
+from edgesmith.simplify.graph import sort_nodes, subgraphs
 
 if TYPE_CHECKING:
     import onnx
@@ -55,11 +56,22 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
             calibrate_method=calibration_method(plan.method),
             calibration_cache_path=plan.ranges,
         )
+    _mend_order(output)
     quantized = onnx_file.load(output, shown_as="the quantized model")
     onnx_file.strip_traces(quantized)
     if feed_integers(quantized):
         events.debug("quantize: the fed integers are the first layer's quantized input")
     onnx_file.save(quantized, output)
+
+
+def _mend_order(path: Path) -> None:
+    """The quantizer sorts nodes without looking at what bodies of If and Loop read from outside."""
+    import onnx
+
+    model = onnx.load(path)
+    if any(True for node in model.graph.node for _ in subgraphs(node)):
+        sort_nodes(model.graph)
+        onnx_file.save(model, path)
 
 
 def _excluded_nodes(model: onnx.ModelProto, patterns: tuple[str, ...]) -> list[str]:

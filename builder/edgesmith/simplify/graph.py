@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from edgesmith.model import onnx_file
@@ -189,6 +190,19 @@ def used_by(node: onnx.NodeProto) -> set[str]:
         for inner in graph.node:
             names |= used_by(inner)
     return names
+
+
+def sort_nodes(graph: onnx.GraphProto) -> None:
+    """Puts each node behind those whose outputs it reads, in its subgraphs too."""
+    nodes = list(graph.node)
+    maker = {name: index for index, node in enumerate(nodes) for name in node.output if name}
+    reads = {
+        index: sorted({maker[name] for name in used_by(node) if name in maker} - {index})
+        for index, node in enumerate(nodes)
+    }
+    order = [nodes[index] for index in TopologicalSorter(reads).static_order()]
+    del graph.node[:]
+    graph.node.extend(order)
 
 
 def rename_uses(node: onnx.NodeProto, old: str, new: str) -> None:
