@@ -211,6 +211,8 @@ DATA = [
     judged("several labels", "yield {'image': x}, [1, 2]", "shape [2]"),
     judged("only some labels", "yield {'image': x}, 1; yield {'image': x}", "only some samples"),
     judged("reference of text", "yield {'image': x}, {'logits': 'a'}", "finite numbers"),
+    judged("references of two shapes", "for n in (10, 9): yield {'image': x}, {'y': np.ones(n)}",
+           "'outputs/y' is float64 [9] there, float64 [10]", "one shape"),
     judged("NaN in evaluation", "yield {'image': x * np.nan}, 1", "NaN", "data.evaluation"),
     files("NaN in a file", "NaN", "sample 1, 'pictures/1.npz'", image=NAN),
     files("wrong dtype in a file", "float64", "1.npz", image=np.zeros((1, 1, 8, 8))),

@@ -16,7 +16,7 @@ from edgesmith.quantize.encoding import encoding_for, kernels_fit_here
 from edgesmith.quantize.metrics import Evaluation, evaluate, loss, sqnr_db
 from edgesmith.quantize.static import _excluded_nodes
 from edgesmith.values import MetricValue, SessionOptions
-from edgesmith.worker.tensors import SamplesWriter
+from edgesmith.worker.tensors import SamplesWriter, ShapeChanged, open_samples
 
 
 @pytest.fixture
@@ -113,6 +113,34 @@ def test_without_labels_the_reference_decides(tmp_path: Path) -> None:
 def test_a_label_that_is_no_class_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="label 6"):
         values(tmp_path, 1.0, samples(tmp_path, labels=[0, 1, 6]))
+
+
+def test_an_output_whose_size_depends_on_the_values_is_told(tmp_path: Path) -> None:
+    evaluation = samples(tmp_path, labels=None)
+    double_model(tmp_path / "m.onnx", 1.0)
+    model = onnx_file.load(tmp_path / "m.onnx")
+    del model.graph.output[:]
+    model.graph.node.append(helper.make_node("NonZero", ["y"], ["places"]))
+    model.graph.output.append(helper.make_tensor_value_info("places", TensorProto.INT64, [2, "n"]))
+    onnx_file.save(model, tmp_path / "m.onnx")
+    reference = SamplesWriter(tmp_path / "places")
+    for _ in range(3):
+        reference.add({"outputs/places": np.zeros((2, 4), np.int64)})
+    reference.close({})
+    evaluation = replace(evaluation, reference=tmp_path / "places")
+    with pytest.raises(ModelError, match=r"'places' of m.onnx .* is \[2, 1\], .* \[2, 4\]"):
+        evaluate(tmp_path / "m.onnx", SessionOptions(), evaluation)
+
+
+def test_samples_of_other_shapes_are_not_stacked(tmp_path: Path) -> None:
+    writer = SamplesWriter(tmp_path / "samples")
+    writer.add({"outputs/boxes": np.zeros((3, 4), np.float32)})
+    for other in (np.zeros((2, 4), np.float32), np.zeros((3, 4), np.float64)):
+        with pytest.raises(ShapeChanged, match=r"\[3, 4\] for the samples before"):
+            writer.add({"outputs/boxes": other})
+    writer.add({"outputs/boxes": np.ones((3, 4), np.float32)})
+    writer.close({})
+    assert open_samples(tmp_path / "samples")["outputs/boxes"].shape == (2, 3, 4)
 
 
 def test_loss_is_positive_when_worse_and_negative_when_better() -> None:

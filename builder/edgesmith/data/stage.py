@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgesmith.data.given_outputs import take_given_outputs
 from edgesmith.data.samples import OUTPUTS, Samples
@@ -17,6 +17,9 @@ from edgesmith.model.user_code import Interpreter, call_worker
 from edgesmith.project.project import Project
 from edgesmith.stages import Context, Made, Stage, StageResult
 from edgesmith.values import ExportedModel, ParityCheck, SampleSet
+
+if TYPE_CHECKING:
+    from edgesmith.worker.tensors import SamplesWriter
 
 SAMPLES_FILE = "samples.safetensors"
 REFERENCE_FILE = "reference.safetensors"
@@ -215,11 +218,26 @@ def _onnx_reference(
             prepared = {name: apply(array, steps.get(name)) for name, array in feeds.items()}
             outputs = numeric.run_session(session, prepared, shown_as="the source model")
             _require_finite(outputs, writer.count, project)
-            writer.add({OUTPUTS + name: value for name, value in outputs.items()})
+            _add_reference(writer, outputs, project)
         writer.close({"format": "edgesmith-samples", "schema_version": "1.0"})
     finally:
         writer.discard()
     return ()
+
+
+def _add_reference(writer: SamplesWriter, outputs: Mapping[str, Any], project: Project) -> None:
+    from edgesmith.worker.tensors import ShapeChanged
+
+    try:
+        writer.add({OUTPUTS + name: value for name, value in outputs.items()})
+    except ShapeChanged as error:
+        raise ModelError(
+            f"the model's output '{error.name.removeprefix(OUTPUTS)}' of evaluation sample"
+            f" {writer.count} {error}",
+            where=f"model.source = {project.settings.model.source!r}",
+            hint="outputs whose size depends on the values can't be compared sample by sample:"
+            " pad them to a fixed size in the model, such as the best 100 and their number",
+        ) from error
 
 
 def _require_finite(outputs: Mapping[str, Any], index: int, project: Project) -> None:

@@ -54,9 +54,10 @@ def evaluate(
     sums = {name: _Accumulator(name) for name in evaluation.metrics}
     for index, feeds in enumerate(samples.feeds()):
         outputs = numeric.run_session(session, feeds, shown_as=model.name)
+        wanted = reference.group(OUTPUTS, index)
+        _require_shapes(outputs, wanted, index, model.name)
         if on_outputs is not None:
             on_outputs(outputs)
-        wanted = reference.group(OUTPUTS, index)
         label = None if labels is None else int(labels[index])
         for accumulator in sums.values():
             accumulator.add(outputs, wanted, label)
@@ -171,6 +172,22 @@ def _in_top(metric: str, found: Array, wanted: Array, label: int | None) -> bool
         return False
     # A stable order makes ties fall to the lower class, as in the harness.
     return truth in np.argsort(-found, kind="stable")[:k]
+
+
+def _require_shapes(
+    outputs: Mapping[str, Array], reference: Mapping[str, Array], index: int, shown_as: str
+) -> None:
+    """What quantization rounds may change how many boxes or words a model finds."""
+    for name, found in outputs.items():
+        if found.shape != reference[name].shape:
+            raise ModelError(
+                f"the output '{name}' of {shown_as} for evaluation sample {index} is"
+                f" {list(found.shape)}, its reference {list(reference[name].shape)}: its size"
+                " depends on the values",
+                where="data.metrics",
+                hint="pad it to a fixed size in the model, such as the best 100 and their number,"
+                ' or set [quantize] precision = "fp32"',
+            )
 
 
 def _require_one_row(output: Array) -> None:

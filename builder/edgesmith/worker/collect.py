@@ -11,7 +11,7 @@ import numpy as np
 from .data_sets import by_number, data_sets, is_data_set, read_data_set
 from .failures import WorkerFailure
 from .source import load_callable
-from .tensors import Array, SamplesWriter
+from .tensors import Array, SamplesWriter, ShapeChanged
 
 _LABEL, _GROUP = "label", "group"
 # Inputs; a label, reference outputs or nothing; the group of samples that are not independent.
@@ -25,7 +25,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     writer = SamplesWriter(Path(request["output"]))
     try:
         for sample in reader.samples():
-            writer.add(reader.tensors(sample, writer))
+            reader.put(sample, writer)
             if writer.count % PROGRESS_EVERY == 0:
                 print(f"@progress {writer.count} {request['limit']}", flush=True)
             if writer.count == request["limit"]:
@@ -140,6 +140,16 @@ class _Reader:
                 f"'{path}' can't be read: {error}", "write it anew with numpy.savez or safetensors"
             ) from error
         raise self._bad(f"'{path}' is neither .npz nor .safetensors", "convert it to one of these")
+
+    def put(self, sample: Sample, writer: SamplesWriter) -> None:
+        """Adds the sample, checked; raises WorkerFailure."""
+        try:
+            writer.add(self.tensors(sample, writer))
+        except ShapeChanged as error:
+            raise self._bad(
+                f"{self._shown(writer.count)}: '{error.name}' {error}",
+                "bring all samples to one shape and type",
+            ) from error
 
     def _names(self) -> set[str]:
         return {one["name"] for one in self._inputs}

@@ -10,7 +10,7 @@ import numpy as np
 from .failures import WorkerFailure
 from .model_source import load_source
 from .preprocess import apply
-from .tensors import SamplesWriter, open_samples
+from .tensors import Array, SamplesWriter, ShapeChanged, open_samples
 from .weights import weights_digest
 
 PROGRESS_EVERY = 25
@@ -41,10 +41,23 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
                         where=f"model.source = {request['source']!r}",
                         hint="check the weights and that sample",
                     )
-            writer.add({f"outputs/{name}": value for name, value in outputs.items()})
+            _add(writer, outputs, request)
             if writer.count % PROGRESS_EVERY == 0:
                 print(f"@progress {writer.count} {len(inputs[0])}", flush=True)
         writer.close({"format": "edgesmith-samples", "schema_version": "1.0"})
     finally:
         writer.discard()
     return {"count": writer.count}
+
+
+def _add(writer: SamplesWriter, outputs: dict[str, Array], request: dict[str, Any]) -> None:
+    try:
+        writer.add({f"outputs/{name}": value for name, value in outputs.items()})
+    except ShapeChanged as error:
+        raise WorkerFailure(
+            f"the PyTorch model's output '{error.name.removeprefix('outputs/')}' of evaluation"
+            f" sample {writer.count} {error}",
+            where=f"model.source = {request['source']!r}",
+            hint="outputs whose size depends on the values can't be compared sample by sample:"
+            " pad them to a fixed size in forward(), such as the best 100 and their number",
+        ) from error

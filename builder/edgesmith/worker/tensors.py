@@ -30,6 +30,18 @@ _TYPES = {
 _DTYPES = {code: name for name, code in _TYPES.items()}
 
 
+class ShapeChanged(ValueError):
+    """A tensor has another shape or type than in the samples before: they can't be stacked."""
+
+    def __init__(self, name: str, found: Array, before: tuple[str, tuple[int, ...]]) -> None:
+        self.name = name
+        dtype, shape = before
+        super().__init__(
+            f"is {found.dtype.name} {list(found.shape)} there, {dtype} {list(shape)} for the"
+            " samples before"
+        )
+
+
 class SamplesWriter:
     """Streams samples to a file whose tensors are stacked along a leading axis.
 
@@ -52,7 +64,14 @@ class SamplesWriter:
         return self._facts.get(name)
 
     def add(self, tensors: Mapping[str, Array]) -> None:
-        """Adds one sample; every sample must have the tensors and shapes of the first."""
+        """Adds one sample; every sample must have the tensors and shapes of the first.
+
+        Raises ShapeChanged, before anything is written.
+        """
+        for name, array in tensors.items():
+            before = self._facts.get(name)
+            if before is not None and before != (array.dtype.name, array.shape):
+                raise ShapeChanged(name, array, before)
         for name, array in tensors.items():
             if name not in self._parts:
                 part = self._path.with_name(f".{self._path.name}.part-{len(self._parts)}")
