@@ -9,7 +9,7 @@ FUZZ_SECONDS := 120
 CPP_FILES = $(shell git ls-files 'runtime_cpp/*.cpp' 'runtime_cpp/*.hpp')
 
 .PHONY: demo test check-slow fuzz lint tidy test-python test-cpp test-cpp-sanitized bench docs format venv-test \
-  test-python-here test-python-devices
+  models test-python-here test-python-devices
 
 demo:
 	@tools/venv.sh
@@ -66,6 +66,11 @@ fuzz: venv-test
 
 bench: venv-test
 	@for program in benchmarks/bench_*.py; do echo "== $$program"; (cd benchmarks && python $$(basename $$program)) || exit 1; done
+
+# More options: make models MODELS='--only "ResNet-50"'
+models: venv-test
+	pip install --quiet --disable-pip-version-check --no-deps -r tests/model_table/requirements.txt
+	PYTHONPATH=builder:tests python -m model_table $(MODELS)
 
 docs: venv-test
 	python -m edgesmith.project.reference .

@@ -65,12 +65,21 @@ def _serve_here(command: Any, **_: Any) -> Completed:
     return Completed(argv=(), returncode=code, output="", stderr="")
 
 
+@contextlib.contextmanager
+def serving_here() -> Iterator[None]:
+    """The worker answers in this process, without what would outlast the request."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(user_code, "run", _serve_here)
+        patch.setattr(serve, "_bound_memory", lambda limit: None)
+        patch.setattr(ReadTracker, "install", lambda self: None)
+        yield
+
+
 @pytest.fixture
-def worker_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the worker answer in this process, without what would outlast the request."""
-    monkeypatch.setattr(user_code, "run", _serve_here)
-    monkeypatch.setattr(serve, "_bound_memory", lambda limit: None)
-    monkeypatch.setattr(ReadTracker, "install", lambda self: None)
+def worker_here() -> Iterator[None]:
+    """serving_here() for a test."""
+    with serving_here():
+        yield
 
 
 @dataclass(frozen=True, kw_only=True)
