@@ -47,7 +47,8 @@ def test_a_model_that_fails_is_a_row_with_its_reason(tmp_path: Path) -> None:
     wrong = Definition(name="wrong", kind="module", source="interfaces:no_such_function")
     row = run_model(wrong, tmp_path / "work", Path("harness"))
     assert "exit code 3: " in row.failure and "no_such_function" in row.failure
-    write_page([row, Row(name="right", kind=".onnx", harness=EQUAL)], tmp_path / "models.md")
+    rows = [row, Row(name="right", kind=".onnx", harness=EQUAL)]
+    write_page(rows, tmp_path / "models.md", defined=3)
     page = (tmp_path / "models.md").read_text()
-    assert "2 models, 1 failed" in page
+    assert "2 models of 3, 1 failed" in page
     assert f"- wrong: {row.failure}" in page

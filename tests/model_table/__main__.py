@@ -39,7 +39,8 @@ def main() -> int:
     with ThreadPoolExecutor(options.jobs) as pool:
         rows = list(pool.map(run, chosen))
     known = [_row_file(one) for one in DEFINITIONS if _row_file(one).is_file()]
-    write_page([row_from_json(file.read_text()) for file in known], options.output)
+    kept = [row_from_json(file.read_text()) for file in known]
+    write_page(kept, options.output, defined=len(DEFINITIONS))
     return 1 if any(row.failure for row in rows) else 0
 
 

@@ -152,7 +152,7 @@ SEQUENCES = (
         inputs=(Input(name="x", shape=("length", 2, 8), sizes=SEQUENCE),),
     ),
     Definition(
-        name="LSTM-like cell in a scripted loop", kind="ScriptModule",
+        name="recurrent cell in a scripted loop", kind="ScriptModule",
         source="recurrent:cell_loop",
         inputs=(Input(name="x", shape=("length", 2, 8), sizes=SEQUENCE),),
     ),

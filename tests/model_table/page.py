@@ -31,17 +31,17 @@ the C++ harness and in Python's ONNX Runtime. The definitions are in
   model loses.
 - *harness*: whether FP32 and INT8 outputs are Python's, bit for bit, at the last of the sizes.
 
-{count} models, {failed}.
+{count}, {failed}.
 
 """
 
 
-def write_page(rows: Sequence[Row], path: Path) -> None:
-    """The page of these rows, in their order."""
+def write_page(rows: Sequence[Row], path: Path, *, defined: int) -> None:
+    """The page of these rows, in their order; `defined` is how many there could be."""
     failed = [row for row in rows if row.failure]
     head = HEAD.format(
         tools=", ".join(f"{name} {metadata.version(name)}" for name in TOOLS),
-        count=len(rows),
+        count=f"{len(rows)} models" + (f" of {defined}" if len(rows) < defined else ""),
         failed=f"{len(failed)} failed" if failed else "none failed",
     )
     lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *(_line(_cells(row)) for row in rows)]

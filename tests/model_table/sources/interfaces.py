@@ -98,7 +98,7 @@ class Pairs(nn.Module):
 
     def forward(self, batch: dict[str, object]) -> torch.Tensor:
         held, (low, high) = batch["held"], batch["bounds"]
-        return torch.minimum(torch.maximum(self.layer(held), low), high)
+        return self.layer(held) * high + low
 
 
 def nested_inputs() -> torch.export.ExportedProgram:

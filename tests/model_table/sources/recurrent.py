@@ -57,7 +57,7 @@ def rnn_tanh() -> torch.jit.ScriptModule:
 
 
 class CellLoop(nn.Module):
-    """An LSTM cell in a loop over the sequence, which only a script keeps."""
+    """A recurrent cell in a loop over the sequence, which only a script keeps."""
 
     def __init__(self) -> None:
         super().__init__()
