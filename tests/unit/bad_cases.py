@@ -243,6 +243,7 @@ METRICS = [
     metric("of too few samples", "return np.ones(7)", "shape [7]; there are 8 samples", SCORE),
     metric("of a matrix", "return np.ones((8, 1))", "shape [8, 1]", SCORE),
     metric("NaN", "return float('nan')", "'metrics.py:score' returned nan", SCORE),
+    metric("too large", "return 1e308", "'metrics.py:score' returned 1e+308", "at most 1e+100"),
     metric("of infinite samples", "return np.array([1, np.inf, 0, 0, 0, 0, np.nan, 0])",
            "inf for sample 1 and 1 more", SCORE),
     metric("text", "return '0.9'", "returned a str", "return a float"),

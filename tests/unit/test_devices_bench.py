@@ -82,12 +82,12 @@ class Harness:
         return self.answer
 
 
-def measure(world: World, folder: Path) -> Measured:
+def measure(world: World, folder: Path, **settings: Any) -> Measured:
     request = BenchRequest(
         bundle_folder=world.bundle,
         device=world.device,
         reports_folder=folder / "reports",
-        settings={"quantize": {"accuracy_budget": 0.01}},
+        settings={"quantize": {"accuracy_budget": 0.01}, **settings},
         accuracy_budget=0.01,
         id_salt="edgesmith digits",
     )
@@ -305,6 +305,18 @@ def test_variants_that_the_bundle_lacks_are_told_of(world: World, tmp_path: Path
     flash(world.bundle, world.device, events=world.events, transport=world.transport)
     with pytest.raises(UsageError, match="none of the variants"):
         measure(world, tmp_path)
+
+
+def test_metrics_of_a_later_project_file_are_not_measured_in_silence(
+    world: World, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    world.events.subscribe(lambda event: said.append(str(event)))
+    bundled = json.loads((world.bundle / "manifest.json").read_text())["metrics"]
+    measure(world, tmp_path, data={"metrics": bundled})
+    assert not any("data.metrics" in line for line in said)
+    measure(world, tmp_path, data={"metrics": ["cosine", *bundled]})
+    assert any("data.metrics says cosine, " in line for line in said)
 
 
 def test_scenarios_and_options_reach_the_harness() -> None:

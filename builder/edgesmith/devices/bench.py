@@ -178,6 +178,18 @@ def _available(settings: BenchSettings, release: Release, events: EventStream) -
     return settings.model_copy(update={"variants": variants})
 
 
+def _warn_of_other_metrics(
+    settings: Mapping[str, Any], release: Release, events: EventStream
+) -> None:
+    """Metrics go with the samples of the bundle: those of a later project file are not measured."""
+    named = settings.get("data", {}).get("metrics")
+    if named is not None and list(named) != list(release.metrics):
+        events.warning(
+            f"the bundle was built with the metrics {', '.join(release.metrics)}, data.metrics says"
+            f" {', '.join(named)}: build and flash to measure those"
+        )
+
+
 def _measure(
     request: BenchRequest,
     release: Release,
@@ -188,6 +200,7 @@ def _measure(
     deadline: Deadline,
 ) -> _Raw:
     settings = _available(request.device.bench, release, transport.events)
+    _warn_of_other_metrics(request.settings, release, transport.events)
     outputs_folder = _outputs_folder(request, release, scratch, transport, deadline)
     call = _harness_request(request, settings, scratch, outputs_folder, transport)
     dead = partial(

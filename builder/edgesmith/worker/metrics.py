@@ -16,6 +16,8 @@ from .tensors import Array, open_samples
 
 _OUTPUTS, _LABELS = "outputs/", "labels"
 _RETURN = "return a float, or an array with one number for each sample"
+# Sums and squares of such values stay finite.
+LARGEST = 1e100
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
@@ -96,14 +98,14 @@ def _result(metric: str, function: Callable[..., Any], found: Any, count: int) -
     if array.shape not in ((), (count,)):
         raise bad(f"an array of shape {list(array.shape)}; there are {count} samples")
     values = array.astype(np.float64)
-    broken = np.flatnonzero(~np.isfinite(values))
+    broken = np.flatnonzero(~(np.abs(values) <= LARGEST))
     if broken.size and array.ndim == 0:
-        raise bad(f"{values}", "return a finite number")
+        raise bad(f"{values}", f"return a finite number of at most {LARGEST:g}")
     if broken.size:
         more = f" and {broken.size - 1} more" if broken.size > 1 else ""
         raise bad(
             f"{values[broken[0]]} for sample {broken[0]}{more}",
-            "return a finite number for every sample",
+            f"return a finite number of at most {LARGEST:g} for every sample",
         )
     return {"values": values.tolist(), "samples": count, "failure": None}
 
