@@ -21,8 +21,9 @@ _MASKS = (
     (re.compile(r"report /?\S.*\.json"), "report FILE"),
     (re.compile(r"^\S.*/bundle(?= bundle #)"), "FOLDER"),
 )
-# Paragraphs that tell about the machine, and are not there on every one.
-_OF_THE_MACHINE = ("conditions",)
+# Paragraphs that tell about the machine, and are not there on every one; what is decided hangs on
+# the times of the moment.
+_OF_THE_MACHINE = ("conditions", "decision")
 
 
 @dataclass(frozen=True, kw_only=True)
