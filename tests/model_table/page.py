@@ -40,7 +40,7 @@ def write_page(rows: Sequence[Row], path: Path, *, defined: int) -> None:
     """The page of these rows, in their order; `defined` is how many there could be."""
     failed = [row for row in rows if row.failure]
     head = HEAD.format(
-        tools=", ".join(f"{name} {metadata.version(name)}" for name in TOOLS),
+        tools=", ".join(_versions()),
         count=f"{len(rows)} models" + (f" of {defined}" if len(rows) < defined else ""),
         failed=f"{len(failed)} failed" if failed else "none failed",
     )
@@ -81,3 +81,9 @@ def _short(reason: str) -> str:
 def _plain(text: str) -> str:
     """One line that a table's cell can hold."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _versions() -> list[str]:
+    """Of the tools that are there: torchvision is for the whole table alone."""
+    there = {one.name for one in metadata.distributions()}
+    return [f"{name} {metadata.version(name)}" for name in TOOLS if name in there]
