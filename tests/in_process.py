@@ -1,4 +1,4 @@
-"""Exports in this process, so that a table of models imports torch once."""
+"""The worker in this process, and exports with it: a table of models imports torch once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,22 +39,27 @@ platform = "linux-x86_64"
 """
 
 
+def forget_modules(project: Path, before: Set[str]) -> None:
+    """Forgets the project's modules that were imported since `before`.
+
+    All else stays: packages of native code, such as torch, can't be imported twice.
+    """
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if (file and Path(file).is_relative_to(project)) or name == "model":
+            del sys.modules[name]
+
+
 @contextlib.contextmanager
 def _undone(project: Path) -> Iterator[None]:
-    """Undoes what serving a request does to a process that should have ended with it.
-
-    Of what was imported, only the project's modules are forgotten: torch can't be imported twice.
-    """
+    """Undoes what serving a request does to a process that should have ended with it."""
     modules, path, folder = set(sys.modules), list(sys.path), Path.cwd()
     try:
         yield
     finally:
         os.chdir(folder)
         sys.path[:] = path
-        for name in set(sys.modules) - modules:
-            file = getattr(sys.modules[name], "__file__", None)
-            if (file and Path(file).is_relative_to(project)) or name == "model":
-                del sys.modules[name]
+        forget_modules(project, modules)
 
 
 def _serve_here(command: Any, **_: Any) -> Completed:
@@ -65,20 +70,18 @@ def _serve_here(command: Any, **_: Any) -> Completed:
     return Completed(argv=(), returncode=code, output="", stderr="")
 
 
+def serve_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the worker answer in this process, without what would outlast the request."""
+    monkeypatch.setattr(user_code, "run", _serve_here)
+    monkeypatch.setattr(serve, "_bound_memory", lambda limit: None)
+    monkeypatch.setattr(ReadTracker, "install", lambda self: None)
+
+
 @contextlib.contextmanager
 def serving_here() -> Iterator[None]:
-    """The worker answers in this process, without what would outlast the request."""
+    """serve_in_process() outside of tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(user_code, "run", _serve_here)
-        patch.setattr(serve, "_bound_memory", lambda limit: None)
-        patch.setattr(ReadTracker, "install", lambda self: None)
-        yield
-
-
-@pytest.fixture
-def worker_here() -> Iterator[None]:
-    """serving_here() for a test."""
-    with serving_here():
+        serve_in_process(patch)
         yield
 
 

@@ -1,4 +1,4 @@
-"""What integration tests share: the C++ side under AddressSanitizer and UBSan, built once."""
+"""What integration tests share: the worker in process, the C++ side under sanitizers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from pathlib import Path
 
 import pytest
 from sanitized import build_sanitized
+
+from in_process import serve_in_process
+
+
+@pytest.fixture
+def worker_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker answers in this process: many models, one import of torch."""
+    serve_in_process(monkeypatch)
 
 
 @pytest.fixture(scope="session")

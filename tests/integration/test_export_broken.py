@@ -13,9 +13,7 @@ from onnx import helper, numpy_helper
 
 from edgesmith.errors import ModelError
 from edgesmith.worker import exporters
-from in_process import Exported, export_here, worker_here, write_project
-
-__all__ = ["worker_here"]
+from in_process import Exported, export_here, write_project
 
 pytest.importorskip("torch", reason="torch is not installed: edgesmith[torch]")
 pytestmark = pytest.mark.usefixtures("worker_here")

@@ -12,10 +12,8 @@ import pytest
 from edgesmith.worker.model_source import load_source
 from edgesmith.worker.probes import draw
 from edgesmith.worker.tensors import SamplesWriter
-from in_process import export_here, worker_here, write_project
+from in_process import export_here, write_project
 from workbench import Edgesmith
-
-__all__ = ["worker_here"]
 
 pytest.importorskip("torch", reason="torch is not installed: edgesmith[torch]")
 pytestmark = pytest.mark.usefixtures("worker_here")

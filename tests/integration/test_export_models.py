@@ -9,9 +9,7 @@ from typing import Any
 import onnx
 import pytest
 
-from in_process import Exported, export_here, worker_here, write_project
-
-__all__ = ["worker_here"]
+from in_process import Exported, export_here, write_project
 
 torch = pytest.importorskip("torch", reason="torch is not installed: edgesmith[torch]")
 nn = torch.nn

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from edgesmith.errors import EdgesmithError
-from in_process import export_here, worker_here, write_project
-
-__all__ = ["worker_here"]
+from in_process import export_here, write_project
 
 torch = pytest.importorskip("torch", reason="torch is not installed: edgesmith[torch]")
 pytestmark = pytest.mark.usefixtures("worker_here")

@@ -11,9 +11,7 @@ import pytest
 
 from edgesmith.errors import ModelError, UsageError
 from edgesmith.model import numeric
-from in_process import Exported, export_here, worker_here, write_project
-
-__all__ = ["worker_here"]
+from in_process import Exported, export_here, write_project
 
 pytest.importorskip("torch", reason="torch is not installed: edgesmith[torch]")
 pytestmark = pytest.mark.usefixtures("worker_here")

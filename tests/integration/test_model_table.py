@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from in_process import worker_here
 from model_table.definitions import DEFINITIONS, Definition
 from model_table.page import write_page
 from model_table.run import EQUAL, Row, run_model
 from workbench import Edgesmith
-
-__all__ = ["worker_here"]
 
 pytest.importorskip("torch", reason="torch is not installed: edgesmith[torch]")
 EVERYDAY = [one for one in DEFINITIONS if one.everyday]

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import os
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from device_world import write_bundle
 
 from edgesmith.cli.main import main
-from edgesmith.model import user_code
-from edgesmith.process import Completed
-from edgesmith.worker import serve
-from edgesmith.worker.tracking import ReadTracker
 
 PROJECT_FILE = """schema = 1
 [model]
@@ -108,32 +99,3 @@ def call(project: Path, capsys: pytest.CaptureFixture[str], *words: str) -> Said
         code = main([word.replace("{project}", str(project)) for word in words])
     captured = capsys.readouterr()
     return Said(code=code, out=captured.out, err=captured.err)
-
-
-@contextlib.contextmanager
-def _undone() -> Iterator[None]:
-    """Undoes what serving a request does to a process that should have ended with it."""
-    modules, path, folder = set(sys.modules), list(sys.path), Path.cwd()
-    try:
-        yield
-    finally:
-        os.chdir(folder)
-        sys.path[:] = path
-        for name in set(sys.modules) - modules:
-            file = getattr(sys.modules[name], "__file__", None)
-            if file and Path(file).is_relative_to(folder):
-                del sys.modules[name]
-
-
-def _serve_here(command: Any, **_: Any) -> Completed:
-    asked, answered = command.argv[2:]
-    with _undone(), contextlib.redirect_stdout(io.StringIO()):
-        code = serve.main(str(asked), str(answered))
-    return Completed(argv=(), returncode=code, output="", stderr="")
-
-
-def serve_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the worker answer in this process, without what would outlast the request."""
-    monkeypatch.setattr(user_code, "run", _serve_here)
-    monkeypatch.setattr(serve, "_bound_memory", lambda limit: None)
-    monkeypatch.setattr(ReadTracker, "install", lambda self: None)

@@ -15,6 +15,7 @@ from small_project import call
 
 from bad_input import Case, half_written
 from edgesmith.cli.main import VERBS
+from in_process import serve_in_process
 
 EXAMPLES = sorted(p.parent for p in ROOT.glob("examples/*/edgesmith.toml"))
 
@@ -27,7 +28,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    small_project.serve_in_process(monkeypatch)
+    serve_in_process(monkeypatch)
     monkeypatch.setenv("EDGESMITH_CACHE", str(cache))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return small_project.write_project(tmp_path)

@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
-from small_project import serve_in_process
 
 from edgesmith.cache import Cache
 from edgesmith.data.samples import Samples
@@ -21,6 +20,7 @@ from edgesmith.project.load import load_project
 from edgesmith.quantize.metrics import Evaluation, evaluate
 from edgesmith.stages import Context
 from edgesmith.values import SessionOptions
+from in_process import serve_in_process
 
 DATA = Path(onnx.__file__).parent / "backend/test/data"
 # With weights and without, one input and several, float and int64, of ranks 1 to 6; of onnx's

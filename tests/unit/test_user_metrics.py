@@ -35,6 +35,7 @@ from edgesmith.report.resampling import SEED, mean_interval
 from edgesmith.report.schema import load_report, validate
 from edgesmith.report.text import render_report
 from edgesmith.worker.metrics import run as run_metrics
+from in_process import serve_in_process
 
 METRIC = "metrics.py:score"
 BOTH = ("fp32", "int8")
@@ -456,7 +457,7 @@ def score(outputs, expected):
 def test_the_deciding_metric_chooses_among_calibrations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small_project.serve_in_process(monkeypatch)
+    serve_in_process(monkeypatch)
     monkeypatch.setenv("EDGESMITH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     project = small_project.write_project(tmp_path)

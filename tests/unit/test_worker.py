@@ -15,6 +15,7 @@ from edgesmith.worker.failures import WorkerFailure
 from edgesmith.worker.probes import size_combinations
 from edgesmith.worker.tensors import SamplesWriter, open_samples
 from edgesmith.worker.tracking import ReadTracker
+from in_process import forget_modules
 
 IMAGE = {"name": "image", "shape": ["batch", 2], "dtype": "float32", "preprocess": None}
 
@@ -26,10 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
     yield tmp_path
-    for name in set(sys.modules) - before:
-        # What else was imported stays: packages of native code can't be imported twice.
-        if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(tmp_path):
-            del sys.modules[name]
+    forget_modules(tmp_path, before)
 
 
 def tracked(project: Path) -> ReadTracker:
