@@ -32,16 +32,53 @@ command_line.entry()
 '''
 
 
+# onnx makes its enumerations while its compiled module is being loaded: an exception that comes
+# up just then ends the process by SIGABRT.
+LOADING = """
+import enum, signal, time
+from edgesmith.cli import main as command_line
+
+plain = enum.EnumMeta.__setattr__
+sent = []
+
+
+def told_to_end(words):
+    import onnx
+    time.sleep(20)
+
+
+def spying(*args):
+    if args[0].__module__.startswith("onnx.") and not sent:
+        sent.append(signal.raise_signal(signal.SIGINT))
+    plain(*args)
+
+
+enum.EnumMeta.__setattr__ = spying
+command_line._dispatch = told_to_end
+command_line.entry()
+"""
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_an_interrupt_in_executed_text(tmp_path: Path, name: str) -> None:
-    (tmp_path / "program.py").write_text(PROGRAM.replace("{name}", name))
-    done = subprocess.run(
+    done = run(tmp_path, PROGRAM.replace("{name}", name))
+    assert done.returncode == 130, done.stderr
+    assert "interrupted" in done.stderr
+
+
+def test_an_interrupt_while_a_compiled_module_is_loaded(tmp_path: Path) -> None:
+    done = run(tmp_path, LOADING)
+    assert done.returncode == 130, done.stderr
+    assert "interrupted" in done.stderr
+
+
+def run(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
+    (folder / "program.py").write_text(program)
+    return subprocess.run(
         [*INTERRUPTIBLE, sys.executable, "-m", "program"],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT / "builder")},
         capture_output=True,
         text=True,
         timeout=25,
     )
-    assert done.returncode == 130, done.stderr
-    assert "interrupted" in done.stderr

@@ -59,17 +59,7 @@ def write_bundle(folder: Path, *, version: str = "1.0.0", sequence: int | None =
         "default_variant": "int8",
         "files": sorted(files, key=lambda f: str(f["path"])),
         "metrics": METRICS,
-        "requires": {
-            "elf": {"machine": "EM_X86_64", "bits": 64},
-            "interpreter": "/lib64/ld-linux-x86-64.so.2",
-            "glibc": "2.28",
-            "libgcc": "4.3.0",
-            "libstdc++": {"glibcxx": "3.4.22", "cxxabi": "1.3.11"},
-            "libraries": ["libc.so.6", "libgcc_s.so.1", "libstdc++.so.6"],
-            "cpu_features": [],
-            "driver_libraries": [],
-            "bytes": sum(len(data) for role, _, data in CONTENT.values() if role != "bench"),
-        },
+        "requires": _requires(),
         "runtime": {"name": "onnxruntime", "version": "1.31.1", "wheel_sha256": "0" * 64},
         "provenance": {
             "edgesmith": "0.1.0",
@@ -82,6 +72,20 @@ def write_bundle(folder: Path, *, version: str = "1.0.0", sequence: int | None =
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
     return sha256_file(folder / "manifest.json")
+
+
+def _requires() -> dict[str, Any]:
+    return {
+        "elf": {"machine": "EM_X86_64", "bits": 64},
+        "interpreter": "/lib64/ld-linux-x86-64.so.2",
+        "glibc": "2.28",
+        "libgcc": "4.3.0",
+        "libstdc++": {"glibcxx": "3.4.22", "cxxabi": "1.3.11"},
+        "libraries": ["libc.so.6", "libgcc_s.so.1", "libstdc++.so.6"],
+        "cpu_features": [],
+        "driver_libraries": [],
+        "bytes": sum(len(data) for role, _, data in CONTENT.values() if role != "bench"),
+    }
 
 
 def _variant(name: str, encoding: str, folder: str) -> dict[str, Any]:

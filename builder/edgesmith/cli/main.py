@@ -9,7 +9,6 @@ import importlib
 import io
 import json
 import os
-import signal
 import sys
 import tempfile
 import traceback
@@ -17,6 +16,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
 from edgesmith import __version__
+from edgesmith.cli import interrupts
 from edgesmith.cli.session import Outcome, Session, detect_terminal
 from edgesmith.errors import BUG_EXIT_CODE, EdgesmithError, HostFileError, Interrupted, UsageError
 from edgesmith.events import EventStream
@@ -252,24 +252,14 @@ def _report_bug(as_json: bool) -> int:
 
 def entry() -> NoReturn:
     """The console script."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(number, _interrupt)
+    interrupts.listen()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that can't show a letter gets its code; that is no reason to fail.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(main())
-
-
-class _ToldToEnd(KeyboardInterrupt):
-    """A kind of its own: after a plain KeyboardInterrupt that passes through the `exec` of a text
-    (each dataclass is made by one), Python ends itself by SIGINT, whatever the exit code was."""
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    """Being told to end is treated like Ctrl-C: everything is put in order first."""
-    raise _ToldToEnd
+    code = main()
+    interrupts.work_is_done()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -61,20 +61,16 @@ def samples_stage(
     """The stage that makes `build/<model>/calibration` or `.../evaluation`."""
     data = project.settings.data
     source = data.calibration if kind == "calibration" else data.evaluation
-    limit = data.calibration_samples if kind == "calibration" else data.evaluation_samples
-    inputs = model_inputs(exported.value)
-    outputs = [one.name for one in exported.value.onnx.outputs]
+    asked = {
+        "source": source,
+        "limit": data.calibration_samples if kind == "calibration" else data.evaluation_samples,
+        "inputs": model_inputs(exported.value),
+        "outputs": [one.name for one in exported.value.onnx.outputs],
+    }
 
     def make(folder: Path) -> Made[SampleSet]:
         path = folder / SAMPLES_FILE
-        request = {
-            "kind": kind,
-            "source": source,
-            "limit": limit,
-            "inputs": inputs,
-            "outputs": outputs,
-            "output": str(path),
-        }
+        request = {**asked, "kind": kind, "output": str(path)}
         done = call_worker(
             project,
             interpreter,
@@ -91,10 +87,7 @@ def samples_stage(
         folder=project.stage_folder(kind),
         base=project.folder,
         key_parts={
-            "source": source,
-            "limit": limit,
-            "inputs": inputs,
-            "outputs": outputs,
+            **asked,
             "depends": list(project.settings.model.depends),
             "tools": dict(interpreter.versions),
         },

@@ -29,7 +29,7 @@ def choose(
     graphs of the same operators: the first of them is as good as any.
     """
     agreeing = [one for one in candidates if not one.reason]
-    if len({_operators(one) for one in agreeing}) > 1:
+    if len({one.operators for one in agreeing}) > 1:
         agreeing = [_cleaned(one, clean_up) for one in agreeing]
         fewest = min(_nodes(one) for one in agreeing)
         level = [one for one in agreeing if _nodes(one) == fewest]
@@ -45,10 +45,6 @@ def choose(
         best = agreeing[0]
     known = {one.mode: one for one in agreeing}
     return best, tuple(known.get(one.mode, one) for one in candidates)
-
-
-def _operators(one: Candidate) -> tuple[str, ...]:
-    return tuple(sorted(node.op_type for node in onnx_file.load(one.path).graph.node))
 
 
 def _nodes(one: Candidate) -> int:

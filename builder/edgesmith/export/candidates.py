@@ -25,7 +25,8 @@ EXPORTERS = {"export": "dynamo", "trace": "torchscript", "script": "torchscript"
 class Candidate:
     """One exporter in one mode: its file, or the reason why there is none that agrees.
 
-    `runs`: ONNX Runtime loads it; it may still fail on some inputs.
+    `runs`: ONNX Runtime loads it; it may still fail on some inputs. `operators`: those of the
+    graph's own nodes, sorted.
     """
 
     mode: str
@@ -34,6 +35,7 @@ class Candidate:
     seconds: float
     runs: bool = False
     nodes: int | None = None
+    operators: tuple[str, ...] = ()
     nodes_after_clean_up: int | None = None
     latency_ns: int | None = None
     parity: tuple[ParityCheck, ...] = ()
@@ -170,7 +172,8 @@ def judged(one: Candidate, told: Mapping[str, Any], folder: Path, project: Proje
         fit_interface(model, told["inputs"], told["outputs"])
         model = to_opset(model, opset_of_project(project), ir_version=max_ir_version(project))
         onnx_file.save(model, one.path)
-        one = replace(one, nodes=count_nodes(model.graph))
+        operators = tuple(sorted(node.op_type for node in model.graph.node))
+        one = replace(one, nodes=count_nodes(model.graph), operators=operators)
         session = numeric.open_session(one.path)
         one = replace(one, runs=True)
         parity, shapes = _compare(told["probes"], told["outputs"], session, folder)

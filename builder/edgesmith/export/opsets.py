@@ -51,6 +51,7 @@ def to_opset(model: onnx.ModelProto, opset: int, *, ir_version: int) -> onnx.Mod
     if found != opset:
         try:
             converted = onnx.version_converter.convert_version(model, opset)
+        # The converter throws bare RuntimeErrors and its own types, by release.
         except Exception as error:
             raise _stopped(found, opset, str(error)) from error
     lowest = onnx.helper.find_min_ir_version_for(list(converted.opset_import), ignore_unknown=True)

@@ -45,6 +45,7 @@ def export(mode: str, task: ExportTask, path: Path) -> dict[str, Any]:
         raise missing_package(error, where="model.exporter") from error
     except WorkerFailure as error:
         failed = error.what
+    # An exporter runs the user's code and has no base of its own for what it raises.
     except Exception as error:
         failed = describe(_root(error))
     return {"failed": failed, "seconds": time.perf_counter() - started}
@@ -139,6 +140,7 @@ def _flat_module(source: TorchSource, module: Any = None) -> Any:
     interface = source.interface
     taken = [leaf.name for leaf in interface.leaves]
 
+    # PyTorch is untyped to mypy where it is not installed, and typed where it is.
     class Flat(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
         def __init__(self) -> None:
             super().__init__()

@@ -43,6 +43,7 @@ class _Recorder:
 
         keep = self._keep
 
+        # PyTorch is untyped to mypy where it is not installed, and typed where it is.
         class Watch(TorchDispatchMode):  # type: ignore[misc, no-untyped-call, unused-ignore]
             def __torch_dispatch__(
                 self, func: Any, types: Any, args: Any = (), kwargs: Any = None

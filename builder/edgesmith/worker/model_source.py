@@ -89,7 +89,9 @@ def _read_program(source: str, where: str) -> Any:
     before = os.environ.get(_NO_PICKLED_CODE)
     os.environ[_NO_PICKLED_CODE] = "1"
     try:
+        # Untyped in some releases of PyTorch, absent where it is not installed.
         return torch.export.load(source)  # type: ignore[no-untyped-call, unused-ignore]
+    # A damaged file makes the loader fail anywhere, in zip, JSON or tensors.
     except Exception as error:
         raise WorkerFailure(
             f"'{source}' can't be read as an ExportedProgram: {describe(error)}",
@@ -110,6 +112,7 @@ def _read_script(source: str) -> Any:
     try:
         load: Any = torch.jit.load
         return load(source, map_location="cpu")
+    # TorchScript's reader throws bare RuntimeErrors and what the zip reader throws.
     except Exception as error:
         raise _no_script(source, error) from error
 
@@ -122,6 +125,7 @@ def _no_script(source: str, error: Exception) -> WorkerFailure:
     in_python = "source = 'model.py:build', a function that makes the module{} and returns it"
     try:
         held = torch.load(source, map_location="cpu", weights_only=True)
+    # Whatever the reader says of it: then it is no file of weights either.
     except Exception:
         held = None
     if isinstance(held, Mapping):

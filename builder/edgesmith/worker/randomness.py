@@ -19,6 +19,7 @@ def random_operator(
 
     found: list[tuple[str, str | None]] = []
 
+    # PyTorch is untyped to mypy where it is not installed, and typed where it is.
     class Watch(TorchDispatchMode):  # type: ignore[misc, no-untyped-call, unused-ignore]
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None

@@ -118,6 +118,7 @@ class _Runner:
                 moved = self._source.interface.call(self._source.module, nearby(probe.arrays))
             except WorkerFailure:
                 raise
+            # The model is the user's code: it may raise anything.
             except Exception as error:
                 self._leave_out(probe, f"PyTorch fails on it: {describe(error)}")
                 return
@@ -141,6 +142,7 @@ class _Runner:
             outputs = self._source.interface.call(self._source.module, probe.arrays)
         except WorkerFailure:
             raise
+        # The model is the user's code: it may raise anything.
         except Exception as error:
             raise self._fails_on(probe, error) from error
         if self._first is None:
@@ -156,6 +158,7 @@ class _Runner:
             args, kwargs = interface.bind(interface.tensors(probe.arrays))
             with torch.inference_mode():
                 result = self._source.module(*args, **kwargs)
+        # The model is the user's code: it may raise anything.
         except Exception as error:
             raise self._fails_on(probe, error) from error
         self.is_flat, self.dropped = is_flat(result), dropped_outputs(result)

@@ -44,6 +44,7 @@ class ModelIo {
 
  private:
   /// Memory that stays in place; a size that cannot be had is an error, not an exception.
+  /// An array, because new (std::nothrow) gives one and a vector would throw.
   struct Buffer {
     std::unique_ptr<unsigned char[]> data;  // NOLINT(*-avoid-c-arrays)
     std::size_t bytes = 0;
