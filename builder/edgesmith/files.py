@@ -17,7 +17,7 @@ from edgesmith.errors import HostFileError
 MARKER = ".edgesmith.json"
 
 _HINTS = {
-    errno.ENOSPC: "free some disk space, or set EDGESMITH_CACHE to a folder on another disk",
+    errno.ENOSPC: "free some space on that disk; the cache can lie on another one: EDGESMITH_CACHE",
     errno.EROFS: "the file system is read-only: move the project, or set EDGESMITH_CACHE, to a"
     " writable one",
     errno.EACCES: "give your user write permission there, or move the project",
@@ -52,7 +52,8 @@ def host_file_errors(path: Path) -> Iterator[None]:
         number = error.errno or 0
         raise HostFileError(
             f"cannot write: {os.strerror(number) if number else error}",
-            where=str(error.filename or path),
+            # Of a copy's two files the second is the one that is written.
+            where=str(error.filename2 or error.filename or path),
             hint=_HINTS.get(number, "check that the path exists and is writable, then run again"),
         ) from error
 

@@ -66,7 +66,10 @@ Measured with_interval(double value, std::optional<Interval> interval, const Gro
   if (!groups.empty() && group_count(groups, groups.size()) < 2) {
     return {value, {}, "all samples are of one group"};
   }
-  return {value, {}, "too few resampled values are finite"};
+  return {value,
+          {},
+          "resampling shows no spread: one sample, samples that do not differ, or values"
+          " that are not finite"};
 }
 
 Measured aggregated(const Errors& errors, const Groups& groups, Aggregate aggregate) {
@@ -156,15 +159,14 @@ PairedLoss paired_proportion_loss(const std::vector<bool>& baseline,
     if (baseline[i] && !candidate[i]) ++only_baseline;
     if (!baseline[i] && candidate[i]) ++only_candidate;
   }
-  const auto loss = [&](const Indices& indices) {
-    double sum = 0;
-    for (const std::size_t i : indices)
-      sum += (baseline[i] ? 1.0 : 0.0) - (candidate[i] ? 1.0 : 0.0);
-    return sum / static_cast<double>(indices.size());
-  };
-  const double value = loss(all_of(baseline.size()));
+  const double value = (static_cast<double>(only_baseline) - static_cast<double>(only_candidate)) /
+                       static_cast<double>(baseline.size());
+  std::optional<Interval> interval;
+  if (groups.empty() || group_count(groups, groups.size()) > 1) {
+    interval = paired_difference_interval(baseline, candidate, groups);
+  }
   PairedLoss result;
-  result.loss = with_interval(value, bootstrap_interval(baseline.size(), groups, loss), groups);
+  result.loss = with_interval(value, interval, groups);
   if (groups.empty()) result.mcnemar_p = mcnemar_exact_p(only_baseline, only_candidate);
   return result;
 }

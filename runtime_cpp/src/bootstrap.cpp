@@ -19,7 +19,10 @@ std::optional<Interval> percentile_interval(std::vector<double> replicates) {
     const double position = share * static_cast<double>(replicates.size() - 1);
     return replicates[static_cast<std::size_t>(std::lround(position))];
   };
-  return Interval{at(0.025), at(0.975)};
+  const Interval interval{at(0.025), at(0.975)};
+  // Samples that do not differ can't show how others would.
+  if (interval.low == interval.high) return std::nullopt;
+  return interval;
 }
 
 /// The samples of each group; each sample is a group of its own without groups.

@@ -219,11 +219,20 @@ Status SampleSource::read_at(std::uint64_t offset, void* destination, std::uint6
 
 Status SampleSource::read_sample(const StoredTensor& tensor, std::int64_t index,
                                  void* destination) const {
-  if (index < 0 || index >= tensor.sample_count()) {
-    return Error{ErrorCode::kModelOrData, path_ + " has no sample " + std::to_string(index)};
+  return read_samples(tensor, index, 1, destination);
+}
+
+Status SampleSource::read_samples(const StoredTensor& tensor, std::int64_t first,
+                                  std::int64_t count, void* destination) const {
+  const std::int64_t there = tensor.sample_count();
+  if (first < 0 || first >= there || count < 1 || count > there - first) {
+    const std::int64_t missing = first < 0 ? first : std::max(first, there);
+    return Error{ErrorCode::kModelOrData, path_ + " has no sample " + std::to_string(missing)};
   }
-  const std::uint64_t offset = static_cast<std::uint64_t>(index) * tensor.sample_bytes();
-  return read_at(tensor.offset_bytes + offset, destination, tensor.sample_bytes());
+  const std::uint64_t bytes = tensor.sample_bytes();
+  const std::uint64_t offset = static_cast<std::uint64_t>(first) * bytes;
+  return read_at(tensor.offset_bytes + offset, destination,
+                 static_cast<std::uint64_t>(count) * bytes);
 }
 
 Result<std::vector<unsigned char>> SampleSource::read(const StoredTensor& tensor) const {

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -67,6 +68,8 @@ void usage_errors(Checks& checks) {
                                                     {"benhc"},
                                                     {"bench", "--varian=x", "--nonsense"},
                                                     {"bench", "--threads", "x"},
+                                                    {"bench", "--threads", "1,2,1"},
+                                                    {"bench", "--variant", "a,a"},
                                                     {"bench", "--shape", "batch"},
                                                     {"bench", "--processes", "0"},
                                                     {"bench", "--model", "m.onnx"},
@@ -204,6 +207,18 @@ void interruption_is_reported(Checks& checks) {
   CHECK_EQUAL(report["runs"][0]["error"]["stage"].get<std::string>(), "interrupted");
 }
 
+/// A program that is killed outright can't tell the harness that it started.
+void the_end_of_the_parent_ends_it(Checks& checks) {
+  std::vector<std::string> arguments{"/bin/sh", "-c", "\"$@\" & sleep 0.5", "sh"};
+  const auto measuring = joined(bench({"--json", "-", "--min-seconds", "60"}), loose());
+  const auto started = std::chrono::steady_clock::now();
+  // It is over when nobody holds stdout any more.
+  const auto result = run_program(joined(joined(arguments, measuring), {"--end-with-parent"}));
+  CHECK(std::chrono::steady_clock::now() - started < std::chrono::seconds(20));
+  const json report = report_of(checks, result.output);
+  CHECK_EQUAL(report["runs"][0]["error"]["stage"].get<std::string>(), "interrupted");
+}
+
 void emulated_makes_no_claims(Checks& checks) {
   const test::TemporaryFolder folder;
   const auto result =
@@ -282,6 +297,7 @@ int main() {
                         {"impossible_times_fail", impossible_times_fail},
                         {"failures_are_reported", failures_are_reported},
                         {"interruption_is_reported", interruption_is_reported},
+                        {"the_end_of_the_parent_ends_it", the_end_of_the_parent_ends_it},
                         {"emulated_makes_no_claims", emulated_makes_no_claims},
                         {"verify_judges", verify_judges},
                         {"info_salts_the_id", info_salts_the_id},

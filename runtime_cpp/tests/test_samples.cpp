@@ -1,8 +1,11 @@
+#include <array>
 #include <cstring>
+#include <numeric>
 
 #include "check.hpp"
 #include "edgesmith/samples.hpp"
 #include "programs.hpp"
+#include "sample_reader.hpp"
 
 namespace {
 
@@ -35,8 +38,39 @@ void round_trip(Checks& checks) {
   CHECK_EQUAL(sample[1], 6.0F);
   CHECK(!source->read_sample(*tensor, 3, sample.data()));
   CHECK(!source->read_sample(*tensor, -1, sample.data()));
+  std::array<float, 4> two{};
+  CHECK(source->read_samples(*tensor, 1, 2, two.data()));
+  CHECK_EQUAL(two[3], 6.0F);
+  for (const auto& [first, count] : {std::pair{2, 2}, {-1, 2}, {3, 1}, {0, 0}}) {
+    CHECK(!source->read_samples(*tensor, first, count, two.data()));
+  }
   test::write_text(folder / "s", test::read_text(folder / "s").substr(0, 100));
   CHECK(!source->read_sample(*tensor, 2, sample.data()));
+}
+
+/// Small samples are read many at once, and are the same in whatever order they are asked for.
+void samples_in_any_order(Checks& checks) {
+  const test::TemporaryFolder folder;
+  constexpr std::int64_t kCount = 70'000;
+  std::vector<std::int32_t> values(kCount);
+  std::iota(values.begin(), values.end(), 0);
+  CHECK(write_safetensors(folder / "s",
+                          {{"inputs/a", DataType::kInt32, {kCount, 1}, values.data()}},
+                          {{"format", "edgesmith-samples"}, {"schema_version", "1.0"}}));
+  const auto source = SampleSource::open(folder / "s");
+  CHECK(source);
+  if (!source) return;
+  harness::SampleReader reader(*source, *source->find("inputs/a"));
+  const auto gives_itself = [&](std::int64_t index) {
+    std::int32_t value = -1;
+    const Status status = reader.read(index, reinterpret_cast<unsigned char*>(&value));
+    return status && value == index;
+  };
+  std::int64_t right = 0;
+  for (std::int64_t i = 0; i < kCount; ++i) right += gives_itself(i) ? 1 : 0;
+  CHECK_EQUAL(right, kCount);
+  for (const std::int64_t index : {0L, 69'999L, 16'384L, 16'383L, 0L}) CHECK(gives_itself(index));
+  CHECK(!gives_itself(kCount) && !gives_itself(-1) && gives_itself(5));
 }
 
 void cut_anywhere(Checks& checks) {
@@ -108,6 +142,7 @@ void samples_must_agree(Checks& checks) {
 
 int main() {
   return test::run_all({{"round_trip", round_trip},
+                        {"samples_in_any_order", samples_in_any_order},
                         {"cut_anywhere", cut_anywhere},
                         {"hostile_headers", hostile_headers},
                         {"samples_must_agree", samples_must_agree}});

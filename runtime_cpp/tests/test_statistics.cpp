@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <random>
 
 #include "check.hpp"
 #include "edgesmith/accuracy.hpp"
@@ -249,6 +250,59 @@ void paired_losses(Checks& checks) {
   CHECK(!paired_proportion_loss({true}, {true, true}).loss.value);
 }
 
+/// Where no answer changes, the interval is as wide as so few samples ask.
+void losses_without_a_change(Checks& checks) {
+  const double z2 = kNormalQuantile * kNormalQuantile;
+  for (const std::size_t n : {std::size_t{1}, std::size_t{14}, std::size_t{500}}) {
+    const std::vector<bool> same(n, true);
+    const Measured loss = paired_proportion_loss(same, same).loss;
+    const double half = z2 / (static_cast<double>(n) + z2);
+    CHECK(loss.value == 0 && loss.ci95);
+    CHECK_NEAR(loss.ci95->high, half, 1e-13);
+    CHECK_NEAR(loss.ci95->low, -half, 1e-13);
+  }
+  // Seven pictures are no more than seven, however many crops each gives.
+  Groups groups(70);
+  for (std::size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<std::int64_t>(i / 10);
+  const std::vector<bool> same(70, false);
+  CHECK_NEAR(paired_proportion_loss(same, same, groups).loss.ci95->high, z2 / (7 + z2), 1e-13);
+  CHECK(!paired_proportion_loss(same, same, Groups(70, 1)).loss.ci95);
+  const std::vector<bool> all(9, true);
+  const Measured lost = paired_proportion_loss(all, std::vector<bool>(9, false)).loss;
+  CHECK(*lost.value == 1 && lost.ci95->high == 1 && lost.ci95->low < 0.8);
+  const SampleError one = compare_sample({1, 2.5}, {1, 2});
+  CHECK(!paired_error_loss("cosine", {one}, {one}).loss.ci95);
+  CHECK(!mean_cosine({one}).ci95 && !mean_cosine({one}).reason.empty());
+}
+
+/// Shares of pairs that only one side gets right; the interval covers the true difference.
+void coverage_of_losses(Checks& checks) {
+  struct Case {
+    std::size_t n;
+    double only_first;
+    double only_second;
+  };
+  constexpr int kExperiments = 2000;
+  std::mt19937_64 generator(20261121);  // NOLINT(cert-msc51-cpp): the same on every machine
+  std::uniform_real_distribution<double> uniform;
+  for (const Case& one : {Case{30, 0.05, 0.02}, Case{200, 0.02, 0.01}, Case{500, 0.004, 0.004}}) {
+    int covered = 0;
+    for (int experiment = 0; experiment < kExperiments; ++experiment) {
+      std::vector<bool> first(one.n, true);
+      std::vector<bool> second(one.n, true);
+      for (std::size_t i = 0; i < one.n; ++i) {
+        const double drawn = uniform(generator);
+        second[i] = drawn >= one.only_first;
+        first[i] = second[i] ? drawn < 1 - one.only_second : true;
+      }
+      const Interval interval = paired_difference_interval(first, second, {});
+      const double truth = one.only_first - one.only_second;
+      if (interval.low <= truth && truth <= interval.high) ++covered;
+    }
+    CHECK(covered >= 0.93 * kExperiments);
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -262,5 +316,7 @@ int main() {
                         {"disturbances", disturbances},
                         {"outliers", outliers},
                         {"output_errors", output_errors},
-                        {"paired_losses", paired_losses}});
+                        {"paired_losses", paired_losses},
+                        {"losses_without_a_change", losses_without_a_change},
+                        {"coverage_of_losses", coverage_of_losses}});
 }

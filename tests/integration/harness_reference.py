@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 Array = np.ndarray[Any, Any]
 Interval = tuple[float, float] | None
@@ -48,7 +48,7 @@ def bootstrap(
     if len(finite) < replicates / 2:
         return None
     low, high = (finite[math.floor(share * (len(finite) - 1) + 0.5)] for share in (0.025, 0.975))
-    return low, high
+    return None if low == high else (low, high)
 
 
 def wilson(share: float, count: float) -> tuple[float, float]:
@@ -65,15 +65,52 @@ def proportion(hits: Array, groups: Array | None) -> tuple[float, Interval]:
     if groups is None:
         found = stats.binomtest(int(hits.sum()), count).proportion_ci(0.95, method="wilson")
         return share, (found.low, found.high)
-    names, index = np.unique(groups, return_inverse=True)
-    if len(names) < 2:
+    if len(np.unique(groups)) < 2:
         return share, None
-    residuals = np.bincount(index, weights=hits - share)
-    variance = len(names) / (len(names) - 1) * np.square(residuals).sum() / count**2
+    return share, wilson(share, independent_count(hits, groups, share * (1 - share)))
+
+
+def independent_count(values: Array, groups: Array, of_one: float) -> float:
+    """Korn and Graubard's effective sample size; `of_one` is the variance of one sample."""
+    names, index = np.unique(groups, return_inverse=True)
+    residuals = np.bincount(index, weights=values - values.mean())
+    variance = len(names) / (len(names) - 1) * np.square(residuals).sum() / len(values) ** 2
     if variance == 0:
-        return share, wilson(share, len(names))
-    ratio = stats.t.ppf(0.975, count - 1) / stats.t.ppf(0.975, len(names) - 1)
-    return share, wilson(share, min(count, share * (1 - share) / variance * ratio**2))
+        return len(names)
+    ratio = stats.t.ppf(0.975, len(values) - 1) / stats.t.ppf(0.975, len(names) - 1)
+    return float(min(len(values), of_one / variance * ratio**2))
+
+
+def paired_loss(before: Array, after: Array, groups: Array | None) -> tuple[float, Interval]:
+    """Tango's score interval, with the likelihood under each difference maximized in the open."""
+    change = before.astype(float) - after.astype(float)
+    loss, count = float(change.mean()), float(len(change))
+    if groups is not None:
+        if len(np.unique(groups)) < 2:
+            return loss, None
+        count = independent_count(change, groups, float((change != 0).mean()) - loss**2)
+    lost, won = count * float((change > 0).mean()), count * float((change < 0).mean())
+
+    def excess(difference: float) -> float:
+        """Squared score less the quantile's."""
+        # Where the log likelihood's derivative in the share won is zero, times its denominators.
+        roots = np.roots(
+            [
+                2 * count,
+                (2 * count - lost + won) * difference - lost - won,
+                -won * difference * (1 - difference),
+            ]
+        )
+        share = max(float(roots.real.max()), 0.0)
+        variance = (2 * share + difference - difference**2) / count
+        return (loss - difference) ** 2 - float(stats.chi2.ppf(0.95, 1)) * variance
+
+    # Without a change the loss itself is a root too, and no end of the interval.
+    near = 0.0 if lost + won else 1e-9
+    tight = {"xtol": 1e-15, "rtol": 1e-14}
+    low = -1.0 if loss == -1 else optimize.brentq(excess, -1 + 1e-12, loss - near, **tight)
+    high = 1.0 if loss == 1 else optimize.brentq(excess, loss + near, 1 - 1e-12, **tight)
+    return loss, (low, high)
 
 
 def top_k(outputs: Array, labels: Array, k: int) -> Array:

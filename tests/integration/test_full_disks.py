@@ -57,7 +57,7 @@ class SmallDisk:
 def require_told(result: Result) -> None:
     assert result.code == 10, result.err
     assert "no space left" in result.err.lower()
-    assert "free some disk space" in result.err
+    assert "free some space on that disk" in result.err
     assert "LEFT" not in result.err
 
 

@@ -343,8 +343,7 @@ def test_losses(bench: Bench) -> None:
         found = bench.run("--processes", "1", harness=harness)["comparisons"][0]["accuracy_loss"]
         hits = [ref.top_k(outputs, case.labels, k) for outputs in (case.outputs, changed)]
         change = hits[0].astype(float) - hits[1].astype(float)
-        interval = ref.bootstrap(len(whole), None, lambda index, c=change: float(c[index].mean()))
-        assert_measured(found, float(change.mean()), interval)
+        assert_measured(found, *ref.paired_loss(*hits, None))
         lost, won = int((change > 0).sum()), int((change < 0).sum())
         assert lost + won > 0
         p = ref.stats.binomtest(lost, lost + won, 0.5).pvalue

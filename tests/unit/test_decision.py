@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edgesmith.report.decision import decide
+from edgesmith.report.proportions import Z
 
 EXAMPLE = Path(__file__).parents[2] / "runtime_cpp/tests/data/report_example.json"
 
@@ -76,6 +77,23 @@ def test_advice_says_how_many_samples_would_decide() -> None:
     # 500 samples give +-0.01 around 0.005; +-0.005 is needed: four times as many.
     decision = decide(report_with(loss=(0.005, -0.005, 0.015)), accuracy_budget=0.01)
     assert "about 2000 would decide" in decision.advice
+
+
+def test_noise_is_told_beside_what_ships() -> None:
+    decision = decide(report_with(verdict="noisy"), accuracy_budget=0.01)
+    assert decision.ship == "int8" and "noisy" in decision.advice
+    assert not decide(report_with(), accuracy_budget=0.01).advice
+
+
+def test_without_a_changed_answer_the_width_falls_with_the_number() -> None:
+    half = Z**2 / (14 + Z**2)
+    report = report_with(loss=(0.0, -half, half))
+    report["comparisons"][0]["accuracy_loss"]["samples"] = 14
+    for run in report["runs"]:
+        for entry in run["accuracy"]:
+            entry["samples"] = 14
+    decision = decide(report, accuracy_budget=0.01)
+    assert decision.ship is None and "about 390 would decide" in decision.advice
 
 
 def test_a_failed_candidate_is_no_decision() -> None:

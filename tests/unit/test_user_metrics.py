@@ -222,7 +222,7 @@ def judged(fp32: UserMetricValue, int8: UserMetricValue, groups: Array | None = 
 
 
 def test_numbers_for_each_sample_give_paired_intervals() -> None:
-    fp32, int8 = np.array([1, 1, 1, 0, 1, 1, 1, 1.0]), np.array([1, 0, 1, 0, 1, 1, 1, 1.0])
+    fp32, int8 = np.array([1, 1, 1, 0, 2, 1, 1, 1.0]), np.array([1, 0, 1, 0, 2, 1, 1, 1.0])
     report = judged(value_of(fp32), value_of(int8))
     entry = report["runs"][0]["accuracy"][-1]
     assert (entry["metric"], entry["samples"], entry["basis"]) == (METRIC, 8, "labels")
@@ -243,7 +243,7 @@ def test_numbers_for_each_sample_give_paired_intervals() -> None:
 
 
 def test_groups_widen_and_a_single_one_has_no_interval() -> None:
-    fp32, int8 = np.ones(8), np.array([1, 0, 1, 0, 1, 1, 1, 1.0])
+    fp32, int8 = 2 * np.ones(8), np.array([2, 1, 2, 1, 2, 2, 2, 2.0])
     groups = np.array([0, 0, 0, 0, 1, 1, 2, 2])
     loss = judged(value_of(fp32), value_of(int8), groups)["comparisons"][0]["accuracy_loss"]
     assert loss["groups"] == 3

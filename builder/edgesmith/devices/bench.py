@@ -255,6 +255,7 @@ def _harness_request(
         settings=settings,
         id_salt=request.id_salt,
         emulated=not transport.capabilities.real_time,
+        end_with_parent=transport.capabilities.own_processes,
         profile=request.profile,
         outputs_folder=outputs_folder,
     )
@@ -332,24 +333,28 @@ def _keep(request: BenchRequest, release: Release, raw: _Raw) -> Measured:
     report = _with_user_accuracy(request, release, raw)
     completed = completed_report(report, request, release)
     samples, outputs = None, {}
-    if raw.samples is not None:
-        samples = file.with_name(file.stem + SAMPLES_SUFFIX)
-        completed["samples"] = _kept(raw.samples, samples)
-    if request.keep_outputs:
-        completed["outputs"] = {}
-        for variant, one in raw.outputs.items():
-            if one.file is None:
-                completed["outputs"][variant] = {"file": None, "reason": one.reason}
-                continue
-            outputs[variant] = file.with_name(f"{file.stem}.outputs.{variant}.safetensors")
-            completed["outputs"][variant] = _kept(one.file, outputs[variant])
-    written = write_report(file, completed)
+    # Without a report that names them they go again.
+    with ExitStack() as beside:
+        if raw.samples is not None:
+            samples = file.with_name(file.stem + SAMPLES_SUFFIX)
+            completed["samples"] = _kept(raw.samples, samples, beside)
+        if request.keep_outputs:
+            completed["outputs"] = {}
+            for variant, one in raw.outputs.items():
+                if one.file is None:
+                    completed["outputs"][variant] = {"file": None, "reason": one.reason}
+                    continue
+                outputs[variant] = file.with_name(f"{file.stem}.outputs.{variant}.safetensors")
+                completed["outputs"][variant] = _kept(one.file, outputs[variant], beside)
+        written = write_report(file, completed)
+        beside.pop_all()
     return Measured(report=written, file=file, samples=samples, outputs=outputs)
 
 
-def _kept(fetched: Path, final: Path) -> dict[str, str]:
+def _kept(fetched: Path, final: Path, undo: ExitStack) -> dict[str, str]:
     """Puts a file from the device beside the report; what the report says of it."""
     with host_file_errors(final):
+        undo.callback(final.unlink, missing_ok=True)
         fetched.chmod(0o644)
         fetched.replace(final)
         return {"file": final.name, "sha256": sha256_file(final)}

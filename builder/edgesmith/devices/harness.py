@@ -34,6 +34,7 @@ class HarnessRequest:
     settings: BenchSettings
     id_salt: str
     emulated: bool = False
+    end_with_parent: bool = False
     profile: bool = False
     outputs_folder: str | None = None
 
@@ -59,6 +60,7 @@ class HarnessRequest:
         argv += ["--processes", str(settings.processes)]
         argv += ["--id-salt", self.id_salt]
         argv += ["--emulated"] if self.emulated else []
+        argv += ["--end-with-parent"] if self.end_with_parent else []
         argv += ["--outputs-folder", self.outputs_folder] if self.outputs_folder else []
         return [*argv, "--json", self.report, "--samples-out", self.samples]
 

@@ -34,7 +34,9 @@ _HINTS = {
 class LocalTransport(Transport):
     """Copies files and runs programs below a folder of this machine."""
 
-    capabilities = Capabilities(runs_programs=True, exclusive=True, real_time=True)
+    capabilities = Capabilities(
+        runs_programs=True, exclusive=True, real_time=True, own_processes=True
+    )
 
     def _put(self, local: Path, name: str, *, sha256: str, mode: int, deadline: Deadline) -> None:
         target = self._inside(name)

@@ -16,7 +16,9 @@ from edgesmith.process import Completed
 class QemuUserTransport(LocalTransport):
     """Files as for `local`; programs below the root are of another CPU and run emulated."""
 
-    capabilities = Capabilities(runs_programs=True, exclusive=True, real_time=False)
+    capabilities = Capabilities(
+        runs_programs=True, exclusive=True, real_time=False, own_processes=True
+    )
 
     def __init__(self, *, device: str, root: str, events: EventStream, emulator: Emulator) -> None:
         super().__init__(device=device, root=root, events=events)

@@ -36,11 +36,15 @@ class DeviceBusyError(DeviceError):
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What a transport can do. `real_time`: latencies there are those of the device itself."""
+    """What a transport can do. `real_time`: latencies there are those of the device itself.
+
+    `own_processes`: what it runs are processes that this one started.
+    """
 
     runs_programs: bool
     exclusive: bool
     real_time: bool
+    own_processes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,11 +17,13 @@ from edgesmith.model.user_metrics import (
     failed_values,
 )
 from edgesmith.report.numbers import significant
+from edgesmith.report.proportions import difference_interval, share_interval
 from edgesmith.report.resampling import mean_interval
 from edgesmith.report.schema import Report
 
 ONE_NUMBER = "the metric gives one number for all samples, not one for each: no interval"
 _ONE_GROUP = "all samples are of one group"
+_NO_SPREAD = "resampling shows no spread: one sample, or samples that do not differ"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ def _entry(metric: str, key: str, variant: str, found: UserAccuracy) -> dict[str
         "samples": one.samples,
         "basis": found.basis,
         "higher_is_better": True,
-        **_measured(one.value, one.per_sample, found.groups, _reason(one)),
+        **_value(one, found.groups),
     }
     of = found.runs.get(variant, key)
     return entry if of == key else {**entry, "outputs_of": of}
@@ -78,18 +80,28 @@ def _reason(one: UserMetricValue) -> str:
     return f"{failure.what} ({failure.where})" if failure.where else failure.what
 
 
+def _value(one: UserMetricValue, groups: Array | None) -> dict[str, Any]:
+    if one.value is None or one.per_sample is None:
+        return _measured(one.value, None, groups, _reason(one) or ONE_NUMBER)
+    interval = share_interval if _is_binary(one.per_sample) else mean_interval
+    return _measured(one.value, interval(one.per_sample, groups), groups, "")
+
+
+def _is_binary(values: Array) -> bool:
+    """Right or wrong for each sample: then the interval is that of a share."""
+    return bool(((values == 0) | (values == 1)).all())
+
+
 def _measured(
-    value: float | None, per_sample: Array | None, groups: Array | None, reason: str
+    value: float | None, interval: tuple[float, float] | None, groups: Array | None, reason: str
 ) -> dict[str, Any]:
-    measured: dict[str, Any] = {"value": value, "ci95": None}
-    if groups is not None:
-        measured["groups"] = len(set(groups.tolist()))
-    if value is None:
-        return {**measured, "reason": reason}
-    if per_sample is None:
-        return {**measured, "reason": ONE_NUMBER}
-    interval = mean_interval(per_sample, groups)
-    return {**measured, **({"ci95": list(interval)} if interval else {"reason": _ONE_GROUP})}
+    measured: dict[str, Any] = {"value": value, "ci95": interval and list(interval)}
+    count = None if groups is None else len(set(groups.tolist()))
+    if count is not None:
+        measured["groups"] = count
+    if interval is None:
+        measured["reason"] = reason or (_ONE_GROUP if count == 1 else _NO_SPREAD)
+    return measured
 
 
 def _comparison(
@@ -114,9 +126,13 @@ def _loss(
     value = baseline.value - candidate.value
     before, after = baseline.per_sample, candidate.per_sample
     if before is None or after is None:
-        return _measured(value, None, groups, "")
-    lost = before - after
-    return {"samples": len(lost), **_measured(float(lost.mean()), lost, groups, "")}
+        return _measured(value, None, groups, ONE_NUMBER)
+    if _is_binary(before) and _is_binary(after):
+        interval = difference_interval(before, after, groups)
+    else:
+        interval = mean_interval(before - after, groups)
+    lost = float((before - after).mean())
+    return {"samples": len(before), **_measured(lost, interval, groups, "")}
 
 
 def _words(metric: str, loss: Mapping[str, Any]) -> str:

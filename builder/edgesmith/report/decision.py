@@ -22,6 +22,9 @@ Outcome = Literal["ship-candidate", "ship-baseline", "undecided", "not-comparabl
 
 # Latencies of such runs say nothing about the device's speed.
 _NO_LATENCY_CLAIM = ("emulated", "throttled")
+_NOISY = (
+    "the machine was noisy: measure again with nothing else running before the speed-up is quoted"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +145,7 @@ def _judge(one: ComparisonView, budget: float) -> Decision:
             f"{names[0]} runs at {_speed(one)} the speed of {names[1]} and its loss, {_loss(one)},"
             f" keeps the budget of {_budget(one, budget)}"
         )
-        advice = ""
+        advice = _NOISY if "noisy" in (one.candidate.verdict, one.baseline.verdict) else ""
     else:
         outcome, ship = "undecided", None
         reason, advice = _undecided(one, budget, faster=faster, within=within)
@@ -219,11 +222,22 @@ def _more_samples(one: ComparisonView, budget: float) -> str:
     half_width = loss.high - loss.value if loss.value < budget else loss.value - loss.low
     if margin == 0 or half_width <= 0:
         return default
-    # An interval's width falls with the square root of the number of samples.
-    factor = (half_width / margin) ** 2
-    if factor > 1000:
+    needed = _needed(count, half_width, margin)
+    if needed > 1000 * count:
         return f"{default}; the loss lies so near the budget that no practical number decides it"
-    return f"{default}: about {_round_up(count * factor)} would decide"
+    return f"{default}: about {_round_up(needed)} would decide"
+
+
+def _needed(count: int, half_width: float, margin: float) -> float:
+    """How many samples give an interval of half the width `margin`.
+
+    The width falls with the square root of their number; where no answer changed, with the number.
+    """
+    from edgesmith.report.proportions import Z
+
+    if math.isclose(half_width, Z**2 / (count + Z**2), rel_tol=1e-9):
+        return Z**2 / margin - Z**2
+    return count * (half_width / margin) ** 2
 
 
 def _round_up(number: float) -> int:

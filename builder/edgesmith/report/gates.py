@@ -108,7 +108,9 @@ _Judge = Callable[[RunView, str, float, Sequence[ComparisonView]], Gate]
 
 def _latency(percentile: str) -> _Judge:
     def judge(run: RunView, name: str, limit: float, comparisons: Sequence[ComparisonView]) -> Gate:
-        found = run.percentiles.get(percentile, Measure(value=None, reason=run.error))
+        found = run.percentiles.get(
+            percentile, Measure(value=None, reason=run.error or run.why_no_latency)
+        )
         measure = _scaled(found, 1 / _NS_PER_MS)
         if run.verdict in ("emulated", "failed"):
             measure = Measure(value=None, reason=run.error or "emulated latencies claim nothing")

@@ -18,7 +18,7 @@ _BLOCK = 1 << 22
 def mean_interval(values: Array, groups: Array | None = None) -> tuple[float, float] | None:
     """95 % interval of the mean by resampling samples, or whole groups where there are any.
 
-    None for a single group. `values` are finite.
+    None for a single group, and where all means are alike. `values` are finite.
     """
     if groups is None:
         sums, sizes = values, np.ones(len(values))
@@ -34,8 +34,9 @@ def mean_interval(values: Array, groups: Array | None = None) -> tuple[float, fl
         drawn = _draws(len(sums), first * len(sums), count * len(sums)).reshape(count, -1)
         means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
     ordered = np.sort(np.concatenate(means))
-    low, high = (math.floor(share * (REPLICATES - 1) + 0.5) for share in (0.025, 0.975))
-    return float(ordered[low]), float(ordered[high])
+    first, last = (math.floor(share * (REPLICATES - 1) + 0.5) for share in (0.025, 0.975))
+    low, high = float(ordered[first]), float(ordered[last])
+    return None if low == high else (low, high)
 
 
 def _draws(bound: int, first: int, count: int) -> Array:

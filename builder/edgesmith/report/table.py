@@ -88,6 +88,7 @@ def table_rows(runs: Sequence[RunView]) -> list[Row]:
     rows.append(_row("load", runs, lambda r: _time(r.load_ns)))
     rows.append(_row("first inference", runs, lambda r: _time(r.first_inference_ns)))
     rows.append(_row("peak memory", runs, lambda r: _bytes(r.peak_rss_bytes)))
+    rows.append(_row("allocated memory", runs, lambda r: _bytes(r.anonymous_bytes)))
     rows.append(_row("energy per inference", runs, _energy))
     rows.append(_row("timed inferences", runs, _sample_count))
     rows.append(_row("verdict", runs, _verdict))

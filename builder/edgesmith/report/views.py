@@ -65,8 +65,9 @@ class RunView:
 
     `not_readable` names what would have told more about the machine.
 
-    `load_ns` and `first_inference_ns` are medians over the processes, `peak_rss_bytes` the
-    largest of them; an emulated run has none of them, and no conditions: they are the emulator's.
+    `load_ns` and `first_inference_ns` are medians over the processes, `peak_rss_bytes` and
+    `anonymous_bytes` the largest of them; an emulated run has none of them, and no conditions: they
+    are the emulator's.
     `found` is what the run's scenario found beside latencies; empty for a single stream.
     """
 
@@ -87,12 +88,14 @@ class RunView:
     load_ns: float | None
     first_inference_ns: float | None
     peak_rss_bytes: int | None
+    anonymous_bytes: int | None
     size_bytes: int | None
     conditions: tuple[Condition, ...]
     found: Mapping[str, Any]
     profile: tuple[Mapping[str, Any], ...] = ()
     not_readable: tuple[str, ...] = ()
     joules_per_inference: float | None = None
+    why_no_latency: str = ""
 
     @property
     def configuration(self) -> tuple[str, int, tuple[tuple[str, int], ...], str]:
@@ -180,6 +183,7 @@ def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None]) -> RunView:
         error=(run["error"] or {}).get("message", ""),
         percentiles={k: _measure(v) for k, v in latency.get("percentiles", {}).items()},
         samples=latency.get("count"),
+        why_no_latency=run.get("reasons", {}).get("latency", ""),
         throughput_per_s=run["throughput_per_s"],
         metrics=tuple(_metric(one) for one in run["accuracy"] or ()),
         agreement=_measure(run["reference"]["agreement"]) if run["reference"] else None,
@@ -187,6 +191,7 @@ def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None]) -> RunView:
         load_ns=_median(p["load_ns"] for p in own),
         first_inference_ns=_median(p["first_inference_ns"] for p in own),
         peak_rss_bytes=_largest((p["memory"] or {}).get("peak_rss_bytes") for p in own),
+        anonymous_bytes=_largest((p["memory"] or {}).get("anonymous_bytes") for p in own),
         size_bytes=sizes.get(asked["variant"]),
         conditions=tuple(
             Condition(

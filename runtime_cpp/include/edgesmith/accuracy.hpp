@@ -45,9 +45,11 @@ struct PairedLoss {
   std::optional<double> mcnemar_p;  ///< For proportions of independent samples only.
 };
 
+/// Difference of two shares, with Tango's score interval.
 PairedLoss paired_proportion_loss(const std::vector<bool>& baseline,
                                   const std::vector<bool>& candidate, const Groups& groups = {});
 
+/// The interval is from a bootstrap.
 /// \param metric "cosine", "sqnr_db" or "max_abs_error".
 PairedLoss paired_error_loss(const std::string& metric, const std::vector<SampleError>& baseline,
                              const std::vector<SampleError>& candidate, const Groups& groups = {});

@@ -15,7 +15,7 @@ namespace edgesmith {
 
 /// Percentile bootstrap over samples, or over whole groups where there are any: `statistic` gets
 /// resampled indices below `count`. Replicates without a finite value are left out; nothing if
-/// fewer than half remain, or for a single group.
+/// fewer than half remain, if they are all alike, or for a single group.
 std::optional<Interval> bootstrap_interval(
     std::size_t count, const Groups& groups,
     const std::function<double(const std::vector<std::size_t>&)>& statistic);

@@ -110,6 +110,8 @@ struct MemoryUse {
   Reading<std::uint64_t> resident_bytes;
   Reading<std::uint64_t> peak_resident_bytes;
   Reading<std::uint64_t> proportional_bytes;  ///< Shared pages divided among those that share them.
+  Reading<std::uint64_t> anonymous_bytes;     ///< Resident, and no file's: what was allocated.
+  Reading<std::uint64_t> file_bytes;          ///< Resident pages of files: programs and libraries.
 };
 
 /// Reads the machine through /proc and /sys.

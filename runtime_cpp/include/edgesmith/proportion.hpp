@@ -25,6 +25,13 @@ std::size_t group_count(const Groups& groups, std::size_t count);
 /// counts once. `hits` and `groups` are of equal length, at least 1.
 Interval grouped_proportion_interval(const std::vector<bool>& hits, const Groups& groups);
 
+/// Interval of the difference of two proportions of the same samples, first minus second: Tango's
+/// score interval (1998), which has a width also where no sample differs. With groups at the number
+/// of independent samples as in grouped_proportion_interval. The lists are of equal length, at
+/// least 1; `groups` is empty or of that length, and names at least two.
+Interval paired_difference_interval(const std::vector<bool>& first, const std::vector<bool>& second,
+                                    const Groups& groups);
+
 /// The 97.5 % quantile of the standard normal distribution.
 constexpr double kNormalQuantile = 1.959963984540054;
 

@@ -60,6 +60,10 @@ class SampleSource {
   /// \return kModelOrData if there is no such sample, kFileSystem if the file became shorter.
   Status read_sample(const StoredTensor& tensor, std::int64_t index, void* destination) const;
 
+  /// The same of `count` samples from `first` on, one after another; `count` is at least 1.
+  Status read_samples(const StoredTensor& tensor, std::int64_t first, std::int64_t count,
+                      void* destination) const;
+
   /// Copies a whole tensor, in C order.
   /// \return kModelOrData if it is larger than this machine's memory, kFileSystem if the file
   /// became

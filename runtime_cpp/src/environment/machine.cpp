@@ -148,7 +148,8 @@ Snapshot Environment::snapshot() const {
 MemoryUse Environment::memory() const {
   const std::string status = sysfs::text(root_ + "/proc/self/status").value_or("");
   const std::string sums = sysfs::text(root_ + "/proc/self/smaps_rollup").value_or("");
-  return {kibibytes_of(status, "VmRSS"), kibibytes_of(status, "VmHWM"), kibibytes_of(sums, "Pss")};
+  return {kibibytes_of(status, "VmRSS"), kibibytes_of(status, "VmHWM"), kibibytes_of(sums, "Pss"),
+          kibibytes_of(status, "RssAnon"), kibibytes_of(status, "RssFile")};
 }
 
 std::uint64_t Environment::tick_ns() {

@@ -1,4 +1,7 @@
+#include <sys/prctl.h>
+
 #include <algorithm>
+#include <csignal>
 #include <optional>
 #include <set>
 
@@ -159,6 +162,7 @@ class Bench {
     // From here on a signal ends the measurement, not the report.
     Result<ChildRunner> runner = ChildRunner::create(options_.emulated);
     if (!runner) return fail("child", runner.error());
+    if (options_.end_with_parent) ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (Status status = prepare(); !status) return fail("manifest", status.error());
     measure_all(*runner, options_, runs_);
     RunReportContext context;

@@ -112,6 +112,8 @@ json memory_json(const MemoryUse& loaded, const MemoryUse& used) {
   put_reading(result, "after_load_rss_bytes", loaded.resident_bytes);
   put_reading(result, "peak_rss_bytes", used.peak_resident_bytes);
   put_reading(result, "pss_bytes", used.proportional_bytes);
+  put_reading(result, "anonymous_bytes", used.anonymous_bytes);
+  put_reading(result, "file_bytes", used.file_bytes);
   return result;
 }
 

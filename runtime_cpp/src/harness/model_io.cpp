@@ -72,17 +72,16 @@ Status ModelIo::allocate(Buffer& buffer, DataType type, const std::vector<std::i
 }
 
 Status ModelIo::plan_input(const TensorInfo& info, const Shape& shape) {
-  Input input;
-  input.stored = source_->find("inputs/" + info.name);
-  if (input.stored == nullptr) {
+  const StoredTensor* stored = source_->find("inputs/" + info.name);
+  if (stored == nullptr) {
     return bad(source_->path() + " has no tensor 'inputs/" + info.name +
                "'; samples hold one for each input of the model");
   }
-  if (input.stored->type != info.type) {
+  if (stored->type != info.type) {
     return bad("input '" + info.name + "' is " + std::string(data_type_name(info.type)) +
-               ", the samples hold " + std::string(data_type_name(input.stored->type)));
+               ", the samples hold " + std::string(data_type_name(stored->type)));
   }
-  input.dims = input.stored->sample_dims();
+  Input input{stored->sample_dims(), 1, {}, SampleReader(*source_, *stored)};
   if (input.dims.size() != info.dims.size()) {
     return bad("input '" + info.name + "' is declared as " + dims_text(info.dims) +
                " (-1: any), the samples have " + dims_text(input.dims));
@@ -146,11 +145,11 @@ Status ModelIo::bind_output(const TensorInfo& info) {
 
 Status ModelIo::load(std::int64_t first) {
   for (Input& input : inputs_) {
-    const std::uint64_t bytes = input.stored->sample_bytes();
+    const std::size_t bytes = input.buffer.bytes / static_cast<std::size_t>(input.copies);
     for (std::int64_t copy = 0; copy < input.copies; ++copy) {
-      unsigned char* target = input.buffer.data.get() + static_cast<std::uint64_t>(copy) * bytes;
+      unsigned char* target = input.buffer.data.get() + static_cast<std::size_t>(copy) * bytes;
       const std::int64_t index = (first + copy) % sample_count_;
-      if (Status status = source_->read_sample(*input.stored, index, target); !status) {
+      if (Status status = input.reader.read(index, target); !status) {
         return status;
       }
     }

@@ -11,6 +11,7 @@
 #include "edgesmith/samples.hpp"
 #include "edgesmith/session.hpp"
 #include "options.hpp"
+#include "sample_reader.hpp"
 
 namespace edgesmith::harness {
 
@@ -50,10 +51,10 @@ class ModelIo {
     std::size_t bytes = 0;
   };
   struct Input {
-    const StoredTensor* stored = nullptr;
     std::vector<std::int64_t> dims;
     std::int64_t copies = 1;  ///< Samples laid one after another in the buffer.
     Buffer buffer;
+    SampleReader reader;
   };
 
   ModelIo(Session& session, const SampleSource& source) : session_(&session), source_(&source) {}

@@ -33,6 +33,7 @@ enum Option : int {
   kArena,
   kProfile,
   kEmulated,
+  kEndWithParent,
   kJson,
   kSamplesOut,
   kOutputs,
@@ -45,7 +46,7 @@ enum Option : int {
   kVersionOption
 };
 
-constexpr std::array<::option, 25> kLongOptions{{
+constexpr std::array<::option, 26> kLongOptions{{
     {"variant", required_argument, nullptr, kVariant},
     {"threads", required_argument, nullptr, kThreads},
     {"provider", required_argument, nullptr, kProvider},
@@ -60,6 +61,7 @@ constexpr std::array<::option, 25> kLongOptions{{
     {"arena", required_argument, nullptr, kArena},
     {"profile", no_argument, nullptr, kProfile},
     {"emulated", no_argument, nullptr, kEmulated},
+    {"end-with-parent", no_argument, nullptr, kEndWithParent},
     {"json", required_argument, nullptr, kJson},
     {"samples-out", required_argument, nullptr, kSamplesOut},
     {"outputs", required_argument, nullptr, kOutputs},
@@ -245,6 +247,9 @@ Status apply(int code, const std::string& value, Options& options) {
     case kEmulated:
       options.emulated = true;
       return Done{};
+    case kEndWithParent:
+      options.end_with_parent = true;
+      return Done{};
     case kHelpOption:
       options.command = Command::kHelp;
       return Done{};
@@ -267,8 +272,18 @@ Result<Command> command_of(const std::string& word) {
                suggestion(word, {"bench", "verify", "info", "--help", "--version"}));
 }
 
+/// What a list names twice would be measured twice under one name.
+template <typename T>
+bool repeats(std::vector<T> list) {
+  std::sort(list.begin(), list.end());
+  return std::adjacent_find(list.begin(), list.end()) != list.end();
+}
+
 Status check_together(const Options& options) {
   if (options.command == Command::kHelp || options.command == Command::kVersion) return Done{};
+  if (repeats(options.variants)) return usage("--variant names one variant twice");
+  if (repeats(options.threads)) return usage("--threads names one number twice");
+  if (repeats(options.shapes)) return usage("--shape names one shape twice");
   if (!options.model_path.empty() && options.samples_path.empty()) {
     return usage("--model needs --samples");
   }
@@ -342,6 +357,7 @@ How (bench; every combination of variants, threads, shapes and scenarios is a ru
   --processes N         processes for each run, in alternating order (1)
   --profile             time by operator, from a run of its own
   --emulated            this is an emulator: times mean nothing
+  --end-with-parent     stop measuring when the program that started this one is gone
 Results
   --json FILE           the report; - for stdout (default: a table)
   --samples-out FILE    raw latencies, as safetensors
@@ -351,7 +367,7 @@ Results
   --id-salt TEXT        salt for the device's id
   --min-sqnr-db X       verify: least signal to quantization noise ratio
 
-Exit codes: 0 done, 2 usage, 3 model or samples, 7 integrity of the bundle, 8 a measurement or a
+Exit codes: 0 done, 2 usage, 3 model or samples, 6 a disk is full, 7 integrity of the bundle, 8 a measurement or a
 self-test failed, 10 a file cannot be written, 130 interrupted.
 )";
 }

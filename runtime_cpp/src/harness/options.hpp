@@ -34,6 +34,7 @@ struct Options {
   int processes = 1;
   bool profile = false;
   bool emulated = false;
+  bool end_with_parent = false;
   std::string json_path;  ///< Empty: a table; "-": JSON to stdout.
   std::string samples_out_path;
   std::string outputs_path;

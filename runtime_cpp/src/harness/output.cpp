@@ -103,6 +103,7 @@ json machine_context(const Options& options, const std::string& started_at) {
 }
 
 std::string report_table(const json& report) {
+  if (report["runs"].empty()) return {};
   std::string text = padded("run", 44) + padded("p50 ms", 10) + padded("p99 ms", 10) +
                      padded("per s", 10) + padded("peak MiB", 8) + padded("accuracy", 14) +
                      "verdict\n";

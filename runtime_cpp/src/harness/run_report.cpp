@@ -80,7 +80,12 @@ void fill_times(json& document, const std::vector<std::vector<std::int64_t>>& la
     return;
   }
   const LatencySummary latency = summarize_latencies(latencies, pooled_sorted(latencies));
-  document["latency"] = latency_json(latency);
+  const std::string untold = why_no_latency(document["scenario"]);
+  if (untold.empty()) {
+    document["latency"] = latency_json(latency);
+  } else {
+    document["reasons"]["latency"] = untold;
+  }
   const double batch = document["effective"]["batch"].get<double>();
   const json counted = counted_rate(document["scenario"]);
   if (counted.is_number()) {

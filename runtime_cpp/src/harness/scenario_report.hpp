@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "run_spec.hpp"
 
@@ -14,6 +15,10 @@ nlohmann::json scenario_json(const RunSpec& spec, const nlohmann::json& processe
 
 /// Inferences per second that the scenario itself counted; null where latencies tell it.
 nlohmann::json counted_rate(const nlohmann::json& scenario);
+
+/// Why the latencies of a run tell nothing; empty where they do. Frames that come faster than the
+/// model works wait the longer, the longer is measured.
+std::string why_no_latency(const nlohmann::json& scenario);
 
 /// Conditions on the clock and on the scenario, as the report lists them.
 /// \param run The run's entry with its processes, latency and scenario.

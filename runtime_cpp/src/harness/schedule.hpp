@@ -77,6 +77,7 @@ Result<ScheduleOutcome> run_schedule(const Timer& timer, const ScheduleGoal& goa
     if (long_enough && outcome.done >= goal.min_frames) break;
   }
   if (end > next) outcome.waiting = std::max(arrived_by(end), outcome.done) - outcome.done;
+  outcome.max_queue = std::max(outcome.max_queue, outcome.waiting);
   outcome.achieved_hz =
       static_cast<double>(outcome.done) * 1e9 / static_cast<double>(std::max(end, next) - start);
   return outcome;

@@ -21,7 +21,7 @@ constexpr double kOutlierShare = 0.01;
 
 Condition processes_agree(const std::vector<std::vector<std::int64_t>>& steady) {
   if (steady.size() < 2) {
-    return {"processes_agree", std::nullopt, "measure in several processes (--processes 3)"};
+    return {"processes_agree", std::nullopt, "measure in several processes (processes = 3)"};
   }
   std::vector<double> medians;
   medians.reserve(steady.size());
@@ -50,8 +50,7 @@ Condition steady_state(const json& processes) {
     const json& warmup = process["warmup"];
     if (warmup["kind"] != "no-steady-state") continue;
     if (!warmup.value("drifts", false)) {
-      return {"steady_state", false,
-              "a process never became steady: measure longer (--min-seconds)"};
+      return {"steady_state", false, "a process never became steady: measure longer (min_seconds)"};
     }
     return {"steady_state", false,
             "the latency drifted by " + formatted("%+.1f", 100 * warmup["trend"].get<double>()) +
@@ -62,23 +61,24 @@ Condition steady_state(const json& processes) {
 }
 
 Condition few_outliers(const json& latency) {
-  if (latency.is_null()) return {"few_outliers", std::nullopt, "no latency was taken"};
+  if (latency.is_null()) return {"few_outliers", std::nullopt, "there is no latency to judge"};
   const double share = latency["outliers"]["share"].get<double>();
   if (share <= kOutlierShare) return {"few_outliers", true, ""};
-  return {"few_outliers", false,
-          formatted("%.1f", 100 * share) +
-              " % of the latencies lie more than ten standard deviations away: they count in all "
-              "figures; see what else runs on the device, or judge by p99"};
+  return {
+      "few_outliers", false,
+      formatted("%.1f", 100 * share) +
+          " % of the latencies lie more than 14.8 median absolute deviations away from the median: "
+          "they count in all figures; see what else runs on the device, or judge by p99"};
 }
 
 Condition enough_samples(const json& latency, std::size_t count) {
-  if (latency.is_null()) return {"enough_samples", std::nullopt, "no latency was taken"};
+  if (latency.is_null()) return {"enough_samples", std::nullopt, "there is no latency to judge"};
   const json& p99 = latency["percentiles"]["99"];
   if (!p99["value"].is_null()) return {"enough_samples", true, ""};
   return {"enough_samples", false,
           "p99 needs " + std::to_string(p99["samples_needed"].get<std::uint64_t>()) +
               " samples, there are " + std::to_string(count) +
-              ": raise --min-iterations or --processes"};
+              ": raise min_iterations or processes"};
 }
 
 Condition provider_effective(const json& run) {
