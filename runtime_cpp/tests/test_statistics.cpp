@@ -3,11 +3,12 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
-#include <random>
 
 #include "check.hpp"
 #include "edgesmith/accuracy.hpp"
 #include "edgesmith/statistics.hpp"
+#include "random.hpp"
+#include "simulation.hpp"
 
 namespace {
 
@@ -283,15 +284,14 @@ void coverage_of_losses(Checks& checks) {
     double only_second;
   };
   constexpr int kExperiments = 2000;
-  std::mt19937_64 generator(20261121);  // NOLINT(cert-msc51-cpp): the same on every machine
-  std::uniform_real_distribution<double> uniform;
+  Random random(20261121);
   for (const Case& one : {Case{30, 0.05, 0.02}, Case{200, 0.02, 0.01}, Case{500, 0.004, 0.004}}) {
     int covered = 0;
     for (int experiment = 0; experiment < kExperiments; ++experiment) {
       std::vector<bool> first(one.n, true);
       std::vector<bool> second(one.n, true);
       for (std::size_t i = 0; i < one.n; ++i) {
-        const double drawn = uniform(generator);
+        const double drawn = test::uniform(random);
         second[i] = drawn >= one.only_first;
         first[i] = second[i] ? drawn < 1 - one.only_second : true;
       }

@@ -18,7 +18,7 @@ from edgesmith.pipeline import Pipeline
 from edgesmith.project.load import load_project
 from edgesmith.simplify import clean_up as module
 from edgesmith.simplify import native
-from edgesmith.simplify.clean_up import CleanUp, clean_up
+from edgesmith.simplify.clean_up import CleanUp, clean_up, clean_up_all
 from edgesmith.simplify.passes import PASSES
 from edgesmith.simplify.sequence import Cleaned, run_passes
 from edgesmith.stages import Context
@@ -207,6 +207,10 @@ evaluation = "data.py:evaluation"
 [targets.host]
 platform = "linux-x86_64"
 """
+WITH_AN_UNKNOWN_OPERATOR = (
+    '<ir_version: 9, opset_import: ["": 18, "no.where": 1]>'
+    " g (float[N] x) => (float[N] y) { a = no.where.Nothing(x) b = Sum(a) y = Neg(b) }"
+)
 BAD_PASSES = """import os
 import signal
 
@@ -278,6 +282,28 @@ def test_passes_that_are_wrong_or_die_are_dropped_and_the_others_go_on(tmp_path:
     assert "the pass crash was dropped" in bench.said[1]
 
 
+def test_one_process_for_several_models_survives_each_of_them(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    names = ("broken", "first", "cut", "second")
+    for name in ("first", "second"):
+        onnx_file.save(block(), tmp_path / f"{name}.onnx")
+    (tmp_path / "broken.onnx").write_bytes(b"\xff" * 100)
+    onnx.save(model_of(WITH_AN_UNKNOWN_OPERATOR), tmp_path / "cut.onnx")
+    files = [(tmp_path / f"{name}.onnx", tmp_path / f"{name}.after") for name in names]
+    found = clean_up_all(
+        bench.project,
+        files,
+        sizes={"N": [1, 2]},
+        context=bench.context,
+        passes="bad_passes:PASSES",
+    )
+    assert [bool(one.reason) for one in found] == [True, False, True, False]
+    assert found[1] == found[3]
+    assert {one.name for one in found[1].passes if one.reason} == {"doubled-weights", "crash"}
+    for (before, after), one in zip(files, found, strict=True):
+        assert (before.read_bytes() == after.read_bytes()) is not one.changed
+
+
 def test_what_was_cleaned_up_before_comes_from_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,11 +318,7 @@ def test_what_was_cleaned_up_before_comes_from_the_cache(
 
 def test_a_model_that_cannot_be_run_is_left_as_it_is(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    unknown = model_of(
-        '<ir_version: 9, opset_import: ["": 18, "no.where": 1]>'
-        " g (float[N] x) => (float[N] y) { a = no.where.Nothing(x) b = Sum(a) y = Neg(b) }"
-    )
-    onnx.save(unknown, bench.before)
+    onnx.save(model_of(WITH_AN_UNKNOWN_OPERATOR), bench.before)
     done = bench.run()
     assert "can't load the model" in done.reason
     assert not done.changed

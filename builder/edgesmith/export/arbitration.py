@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgesmith.data.samples import read_sample
-from edgesmith.export.candidates import Candidate
+from edgesmith.export.candidates import Candidate, count_nodes
 from edgesmith.model import numeric, onnx_file
 
-# Cleans the first file up into the second; False where that can't be done.
-CleanUp = Callable[[Path, Path], bool]
+# Cleans up the first file of each pair into the second; False where that can't be done.
+CleanUp = Callable[[Sequence[tuple[Path, Path]]], Sequence[bool]]
 
 _ROUNDS = 7
 # Equal nodes mostly mean equal speed. Only a difference that no noise makes may decide, so that
@@ -30,7 +30,7 @@ def choose(
     """
     agreeing = [one for one in candidates if not one.reason]
     if len({one.operators for one in agreeing}) > 1:
-        agreeing = [_cleaned(one, clean_up) for one in agreeing]
+        agreeing = _cleaned(agreeing, clean_up)
         fewest = min(_nodes(one) for one in agreeing)
         level = [one for one in agreeing if _nodes(one) == fewest]
         if len(level) > 1:
@@ -51,13 +51,13 @@ def _nodes(one: Candidate) -> int:
     return one.nodes_after_clean_up or one.nodes or 0
 
 
-def _cleaned(one: Candidate, clean_up: CleanUp) -> Candidate:
-    from edgesmith.export.candidates import count_nodes
-
-    path = one.path.with_suffix(".clean.onnx")
-    if not clean_up(one.path, path):
-        return one
-    return replace(one, nodes_after_clean_up=count_nodes(onnx_file.load(path).graph))
+def _cleaned(candidates: Sequence[Candidate], clean_up: CleanUp) -> list[Candidate]:
+    paths = [one.path.with_suffix(".clean.onnx") for one in candidates]
+    cleaned = clean_up([(one.path, path) for one, path in zip(candidates, paths, strict=True)])
+    return [
+        replace(one, nodes_after_clean_up=count_nodes(onnx_file.load(path).graph)) if done else one
+        for one, path, done in zip(candidates, paths, cleaned, strict=True)
+    ]
 
 
 def _timed(candidates: Sequence[Candidate], probe: Path) -> list[Candidate]:

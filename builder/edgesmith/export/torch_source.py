@@ -21,7 +21,7 @@ from edgesmith.files import full_disk
 from edgesmith.model import onnx_file
 from edgesmith.model.user_code import Interpreter, call_worker
 from edgesmith.project.project import Project
-from edgesmith.simplify.clean_up import clean_up as clean_up_passes
+from edgesmith.simplify.clean_up import clean_up_all
 from edgesmith.stages import Context, Made, scratch_folder
 from edgesmith.values import ExportAttempt, ExportedModel
 
@@ -43,10 +43,9 @@ def export_torch(
                 project, _located(project, interpreter, candidates, scratch, context)
             )
 
-        def clean_up(before: Path, after: Path) -> bool:
-            return not clean_up_passes(
-                project, before, after, sizes=told["sizes"], context=context, quiet=True
-            ).reason
+        def clean_up(files: Sequence[tuple[Path, Path]]) -> list[bool]:
+            found = clean_up_all(project, files, sizes=told["sizes"], context=context)
+            return [not one.reason for one in found]
 
         best, tried = choose(candidates.tried, clean_up, scratch / told["probes"][0]["file"])
         shutil.copyfile(best.path, folder / MODEL_FILE)

@@ -45,32 +45,77 @@ def clean_up(
     sizes: Mapping[str, Sequence[int]],
     context: Context,
     passes: str = PASSES,
-    quiet: bool = False,
 ) -> CleanUp:
     """Writes `before`, cleaned up, to `after`; what can't be cleaned is copied, with a reason.
 
     `sizes` gives the sizes at which dynamic dimensions are checked. `passes` is where the tuple
-    of passes is, as MODULE:NAME. A file that was cleaned up before comes from the cache. Unless
-    `quiet`, as for a candidate that may not be taken, dropped passes are told as warnings.
+    of passes is, as MODULE:NAME. Dropped passes are told as warnings.
     """
-    key = sha256_json([
+    (found,) = clean_up_all(project, [(before, after)], sizes=sizes, context=context, passes=passes)
+    _warn(found, context)
+    return found
+
+
+def clean_up_all(
+    project: Project,
+    files: Sequence[tuple[Path, Path]],
+    *,
+    sizes: Mapping[str, Sequence[int]],
+    context: Context,
+    passes: str = PASSES,
+) -> list[CleanUp]:
+    """The same of several (before, after), without warnings.
+
+    A file that was cleaned up before comes from the cache; one process cleans up the others.
+    """
+    with scratch_folder(project.build_folder) as name:
+        folders = [Path(name) / str(index) for index in range(len(files))]
+        keys = [_key(before, sizes, passes) for before, _ in files]
+        missing: list[_Job] = []
+        for (before, _), key, folder in zip(files, keys, folders, strict=True):
+            folder.mkdir()
+            if not context.cache.restore(key, folder):
+                missing.append(_Job(key=key, before=before, folder=folder))
+        _make(project, missing, Path(name), sizes, context, passes)
+        results = []
+        for (before, after), folder in zip(files, folders, strict=True):
+            found = from_record(CleanUp, json.loads((folder / _RECORD).read_text()))
+            shutil.copyfile(folder / _MODEL if found.changed else before, after)
+            results.append(found)
+    return results
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """A file that is to be cleaned up into a folder."""
+
+    key: str
+    before: Path
+    folder: Path
+
+
+def _key(before: Path, sizes: Mapping[str, Sequence[int]], passes: str) -> str:
+    return sha256_json([
         "clean-up", own_sources_digest(), sha256_file(before), passes,
         {name: list(values) for name, values in sizes.items()}, dict(own_interpreter().versions),
     ])  # fmt: skip
-    with scratch_folder(project.build_folder) as name:
-        folder = Path(name) / "result"
-        folder.mkdir()
-        if not context.cache.restore(key, folder):
-            work = Path(name) / "work"
-            work.mkdir()
-            made = _run(project, before, folder / _MODEL, work, sizes, context, passes)
-            (folder / _RECORD).write_text(json.dumps(to_record(made)))
-            context.cache.store(key, folder)
-        found = from_record(CleanUp, json.loads((folder / _RECORD).read_text()))
-        shutil.copyfile(folder / _MODEL if found.changed else before, after)
-    if not quiet:
-        _warn(found, context)
-    return found
+
+
+def _make(
+    project: Project,
+    jobs: Sequence[_Job],
+    scratch: Path,
+    sizes: Mapping[str, Sequence[int]],
+    context: Context,
+    passes: str,
+) -> None:
+    if not jobs:
+        return
+    work = scratch / "work"
+    work.mkdir()
+    for job, made in zip(jobs, _run(project, jobs, work, sizes, context, passes), strict=True):
+        (job.folder / _RECORD).write_text(json.dumps(to_record(made)))
+        context.cache.store(job.key, job.folder)
 
 
 def _warn(found: CleanUp, context: Context) -> None:
@@ -83,24 +128,30 @@ def _warn(found: CleanUp, context: Context) -> None:
 
 def _run(
     project: Project,
-    before: Path,
-    after: Path,
+    jobs: Sequence[_Job],
     work: Path,
     sizes: Mapping[str, Sequence[int]],
     context: Context,
     passes: str,
-) -> CleanUp:
-    """Runs all passes in one worker, and anew without the one in which it died."""
-    dropped: dict[str, str] = {}
+) -> list[CleanUp]:
+    """Runs all passes on all files in one worker, and anew without the one in which it died."""
+    dropped: list[dict[str, str]] = [{} for _ in jobs]
+    given_up: dict[int, CleanUp] = {}
     progress = work / "progress"
     while True:
+        left = [index for index in range(len(jobs)) if index not in given_up]
         progress.write_text("")
         request = {
-            "model": str(before),
-            "output": str(after),
+            "models": [
+                {
+                    "model": str(jobs[index].before),
+                    "output": str(jobs[index].folder / _MODEL),
+                    "dropped": dropped[index],
+                }
+                for index in left
+            ],
             "sizes": {name: list(values) for name, values in sizes.items()},
             "passes": passes,
-            "dropped": dropped,
             "progress": str(progress),
         }
         try:
@@ -113,12 +164,17 @@ def _run(
                 events=context.events,
             )
         except ModelError as error:
-            guilty = progress.read_text()
-            if not guilty or guilty in dropped:
-                return CleanUp(passes=(), reason=error.what)
-            dropped[guilty] = error.what.partition("\n")[0]
+            place, _, guilty = progress.read_text().partition(" ")
+            index = left[int(place or 0)]
+            if not guilty or guilty in dropped[index]:
+                given_up[index] = CleanUp(passes=(), reason=error.what)
+                if len(given_up) == len(jobs):
+                    return [given_up[index] for index in range(len(jobs))]
+            else:
+                dropped[index][guilty] = error.what.partition("\n")[0]
             continue
-        return _judged(done.result)
+        made = {index: _judged(one) for index, one in zip(left, done.result["models"], strict=True)}
+        return [{**given_up, **made}[index] for index in range(len(jobs))]
 
 
 def _judged(result: Mapping[str, Any]) -> CleanUp:

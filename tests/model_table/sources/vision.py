@@ -75,7 +75,10 @@ def mobilenet_v3() -> torch.jit.ScriptModule:
 
 
 def vit_b_16() -> nn.Module:
-    return _seeded(models.vit_b_16)
+    module = _seeded(models.vit_b_16)
+    # It starts with a head of zeros, whose answer would be zero whatever the encoder gave.
+    nn.init.normal_(module.heads.head.weight, std=0.02)
+    return module
 
 
 def squeezenet() -> torch.jit.ScriptModule:
