@@ -37,6 +37,7 @@ class Candidate:
     nodes: int | None = None
     operators: tuple[str, ...] = ()
     nodes_after_clean_up: int | None = None
+    operators_after_clean_up: tuple[str, ...] = ()
     latency_ns: int | None = None
     parity: tuple[ParityCheck, ...] = ()
 
@@ -168,12 +169,13 @@ def _candidate(
 def judged(one: Candidate, told: Mapping[str, Any], folder: Path, project: Project) -> Candidate:
     """The candidate with its comparisons, and the reason against it; fits its file first."""
     try:
-        model = onnx_file.load(one.path, shown_as="the exported model")
+        # Bringing it to the opset checks it.
+        model = onnx_file.load(one.path, shown_as="the exported model", check=False)
         fit_interface(model, told["inputs"], told["outputs"])
         model = to_opset(model, opset_of_project(project), ir_version=max_ir_version(project))
+        one = replace(one, nodes=count_nodes(model.graph), operators=operators_of(model.graph))
+        # With the traces of the exporter: they say where an operator that diverges comes from.
         onnx_file.save(model, one.path)
-        operators = tuple(sorted(node.op_type for node in model.graph.node))
-        one = replace(one, nodes=count_nodes(model.graph), operators=operators)
         session = numeric.open_session(one.path)
         one = replace(one, runs=True)
         parity, shapes = _compare(told["probes"], told["outputs"], session, folder)
@@ -223,6 +225,11 @@ def _compare(
             )
         )
     return tuple(checks), shapes
+
+
+def operators_of(graph: Any) -> tuple[str, ...]:
+    """Those of the graph's own nodes, sorted."""
+    return tuple(sorted(node.op_type for node in graph.node))
 
 
 def count_nodes(graph: Any) -> int:

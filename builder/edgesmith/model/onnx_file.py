@@ -27,10 +27,13 @@ _ELEMENT_TYPES = {
 }  # fmt: skip
 
 
-def load(path: Path, *, shown_as: str | None = None, data: bool = True) -> onnx.ModelProto:
+def load(
+    path: Path, *, shown_as: str | None = None, data: bool = True, check: bool = True
+) -> onnx.ModelProto:
     """Reads and checks an ONNX file; raises ModelError for anything that is not one.
 
-    Without `data` what lies in other files stays there: their tensors have no values then.
+    Without `data` what lies in other files stays there: their tensors have no values then. What
+    was checked before, or is checked after, needs no `check` in between.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -43,7 +46,8 @@ def load(path: Path, *, shown_as: str | None = None, data: bool = True) -> onnx.
         if outside and data:
             _refuse_too_large(path.stat().st_size + sum(outside.values()), where)
             onnx.load_external_data_for_model(model, str(path.parent))
-        onnx.checker.check_model(str(path) if outside else model)
+        if check:
+            onnx.checker.check_model(str(path) if outside else model)
     except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()
         raise ModelError(
@@ -188,8 +192,15 @@ def _strip_graph(graph: Any) -> None:
 
 def save(model: onnx.ModelProto, path: Path) -> None:
     """Writes one self-contained file with deterministic bytes; raises ModelError over 2 GB."""
-    _refuse_too_large(model.ByteSize(), path.name)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    from google.protobuf.message import EncodeError
+
+    try:
+        data = model.SerializeToString(deterministic=True)
+    except EncodeError:
+        _refuse_too_large(model.ByteSize(), path.name)
+        raise
+    _refuse_too_large(len(data), path.name)
+    path.write_bytes(data)
 
 
 def describe(model: onnx.ModelProto, path: Path) -> OnnxFile:

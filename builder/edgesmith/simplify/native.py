@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from edgesmith.simplify.folding import has_too_large_constants
 from edgesmith.simplify.graph import allow_initializers
@@ -36,9 +37,23 @@ _LEFTOVERS = (
 _TENSOR_SIZE = "1MB"
 
 
+def _onnxsim() -> Any:
+    """onnxsim, without PyTorch: it would load it for a bridge that nothing here uses."""
+    loaded = "torch" in sys.modules
+    if not loaded:
+        # An import of what is None fails as that of a package that is not there.
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        import onnxsim
+    finally:
+        if not loaded:
+            del sys.modules["torch"]
+    return onnxsim
+
+
 def run_optimizers(model: onnx.ModelProto, names: tuple[str, ...]) -> onnx.ModelProto:
     """The model after these passes of onnxsim alone, without folding of constants."""
-    import onnxsim
+    onnxsim = _onnxsim()
     from onnxsim import onnxsim_cpp2py_export
 
     allow_initializers(model)
@@ -55,8 +70,7 @@ def run_optimizers(model: onnx.ModelProto, names: tuple[str, ...]) -> onnx.Model
 
 def run_onnxsim(model: onnx.ModelProto) -> onnx.ModelProto:
     """All of onnxsim; it folds constants unless some were left because of their size."""
-    import onnxsim
-
+    onnxsim = _onnxsim()
     allow_initializers(model)
     found: onnx.ModelProto
     found, _ = onnxsim.simplify(

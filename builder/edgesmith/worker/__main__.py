@@ -4,7 +4,9 @@ The modules beside this file are loaded under a private package name, so that no
 of a user's project can take their place.
 """
 
+import atexit
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -28,4 +30,10 @@ if __name__ == "__main__":
         del sys.path[0]
     _load_package()
     serve = importlib.import_module(f"{_PACKAGE}.serve")
-    sys.exit(serve.main(sys.argv[1], sys.argv[2]))
+    code = serve.main(sys.argv[1], sys.argv[2])
+    # As at the end of any program, but for taking down every module and tensor: with a large model
+    # that takes seconds, and the system frees all at once.
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
