@@ -6,7 +6,7 @@ CPP_BUILD := build/cpp
 CPP_OPTIONS := -G Ninja -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=10
 # For each target.
 FUZZ_SECONDS := 120
-CPP_FILES = $(shell git ls-files 'runtime_cpp/*.cpp' 'runtime_cpp/*.hpp')
+CPP_FILES = $(shell git ls-files 'runtime_cpp/*.cpp' 'runtime_cpp/*.hpp' 'benchmarks/*.cpp' 'benchmarks/*.hpp')
 
 .PHONY: demo test check-slow fuzz lint tidy test-python test-cpp test-cpp-sanitized bench docs format venv-test \
   models test-python-here test-python-devices
