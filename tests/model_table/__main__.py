@@ -40,8 +40,19 @@ def main() -> int:
         rows = list(pool.map(run, chosen))
     known = [_row_file(one) for one in DEFINITIONS if _row_file(one).is_file()]
     kept = [row_from_json(file.read_text()) for file in known]
-    write_page(kept, options.output, defined=len(DEFINITIONS))
+    write_page(kept, _page(options, len(kept)), defined=len(DEFINITIONS))
     return 1 if any(row.failure for row in rows) else 0
+
+
+def _page(options: argparse.Namespace, rows: int) -> Path:
+    """The page of the documentation is never written with fewer rows than there are models."""
+    if options.output is not None:
+        return Path(options.output)
+    if rows == len(DEFINITIONS):
+        return PAGE
+    part = ROWS / PAGE.name
+    print(f"{rows} of {len(DEFINITIONS)} rows are there: see {part}", file=sys.stderr)
+    return part
 
 
 def _options() -> argparse.Namespace:
@@ -52,7 +63,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="models at a time (1)")
     parser.add_argument("--harness", type=Path, help="a built one; default: that of the digits"
                         " example, which is built where it is not")  # fmt: skip
-    parser.add_argument("--output", type=Path, default=PAGE, help="the page (docs/models.md)")
+    parser.add_argument("--output", type=Path, help="the page (docs/models.md, with all rows)")
     return parser.parse_args()
 
 

@@ -185,6 +185,36 @@ def test_unknown_target_gets_a_suggestion(project_file: Path) -> None:
     assert project.target_names(["all"]) == ("host",)
 
 
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ('cpu = "icelake-servr"', "did you mean 'icelake-server'?"),
+        ('cpu = "Znver4"', "did you mean 'znver4'?"),
+        ('cpu = "cortex-a72"', "without cpu the build is right"),
+    ],
+)
+def test_a_cpu_that_is_none_of_the_platform_is_refused(
+    project_file: Path, key: str, says: str
+) -> None:
+    text = project_file.read_text()
+    platform = 'platform = "linux-x86_64"'
+    assert platform in text
+    project_file.write_text(text.replace(platform, f"{platform}\n{key}"))
+    with pytest.raises(UsageError) as caught:
+        load_project(project_file, {}).target("host")
+    assert "targets.host.cpu" in caught.value.render()
+    assert says in caught.value.render()
+
+
+def test_a_cpu_of_a_platform_of_ones_own_is_looked_at_too(project_file: Path) -> None:
+    with project_file.open("a") as file:
+        file.write('[platforms.board]\nbase = "linux-aarch64"\ncpu = "cortex-a720x"\n')
+        file.write('[targets.pi]\nplatform = "board"\n')
+    with pytest.raises(UsageError, match="cortex-a720x") as caught:
+        load_project(project_file, {}).target("pi")
+    assert "platforms.board.cpu" in caught.value.render()
+
+
 def test_generated_schema_and_page_are_the_committed_ones() -> None:
     assert (ROOT / reference.SCHEMA_FILE).read_text() == reference.schema_text()
     assert (ROOT / reference.PAGE_FILE).read_text() == reference.page_text()

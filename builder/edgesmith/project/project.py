@@ -11,6 +11,7 @@ from edgesmith.errors import UsageError
 from edgesmith.files import home_folder
 from edgesmith.platforms import Platform
 from edgesmith.project.bench_settings import BenchSettings
+from edgesmith.project.cpu_names import require_known_cpu
 from edgesmith.project.own_platforms import platform_of
 from edgesmith.project.settings import (
     DeviceSettings,
@@ -108,6 +109,12 @@ class Project:
         """The target with its overrides; raises UsageError for an unknown name."""
         settings = _named(self.settings.targets, name, "target", self.file)
         platform = platform_of(settings.platform, self.settings, self.folder)
+        of_platform = f"{self.file}, platforms.{settings.platform}.cpu"
+        for cpu, where in (
+            (settings.cpu, f"{self.file}, targets.{name}.cpu"),
+            (platform.cpu, of_platform),
+        ):
+            require_known_cpu(cpu, platform.elf.machine, where=where)
         return Target(
             name=name,
             platform=platform,

@@ -26,19 +26,13 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     progress = Path(request["progress"])
 
     def clean(place: int, asked: dict[str, Any]) -> dict[str, Any]:
-        progress.write_text(f"{place} ")
-        return _clean(
-            asked,
-            passes,
-            request["sizes"],
-            on_pass=lambda name: _note(progress, f"{place} {name}"),
-        )
+        def on_pass(name: str) -> None:
+            progress.write_text(f"{place} {name}")
+
+        on_pass("")
+        return _clean(asked, passes, request["sizes"], on_pass=on_pass)
 
     return {"models": [clean(place, asked) for place, asked in enumerate(request["models"])]}
-
-
-def _note(progress: Path, text: str) -> None:
-    progress.write_text(text)
 
 
 def _clean(
