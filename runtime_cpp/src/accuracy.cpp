@@ -66,10 +66,7 @@ Measured with_interval(double value, std::optional<Interval> interval, const Gro
   if (!groups.empty() && group_count(groups, groups.size()) < 2) {
     return {value, {}, "all samples are of one group"};
   }
-  return {value,
-          {},
-          "resampling shows no spread: one sample, samples that do not differ, or values"
-          " that are not finite"};
+  return {value, {}, "resampling gives one value each time, which shows no spread"};
 }
 
 Measured aggregated(const Errors& errors, const Groups& groups, Aggregate aggregate) {

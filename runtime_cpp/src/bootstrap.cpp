@@ -19,10 +19,9 @@ std::optional<Interval> percentile_interval(std::vector<double> replicates) {
     const double position = share * static_cast<double>(replicates.size() - 1);
     return replicates[static_cast<std::size_t>(std::lround(position))];
   };
-  const Interval interval{at(0.025), at(0.975)};
-  // Samples that do not differ can't show how others would.
-  if (interval.low == interval.high) return std::nullopt;
-  return interval;
+  // What is the same each time can't show how other samples would differ.
+  if (replicates.front() == replicates.back()) return std::nullopt;
+  return Interval{at(0.025), at(0.975)};
 }
 
 /// The samples of each group; each sample is a group of its own without groups.

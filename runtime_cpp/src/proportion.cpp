@@ -34,13 +34,15 @@ double variance_between(const std::vector<double>& values, const Groups& groups,
 }
 
 /// The number of independent samples that would give the mean the variance found between the
-/// groups; `variance` is that of one sample. At most the number of samples.
+/// groups; `variance` is that of one sample. At most the number of samples; that of groups where
+/// all samples agree.
 double effective_count(const std::vector<double>& values, const Groups& groups, double mean,
                        double variance) {
   const auto n = static_cast<double>(values.size());
   const auto count = static_cast<double>(group_count(groups, values.size()));
+  if (variance <= 0) return count;
   const double between = variance_between(values, groups, mean);
-  if (between == 0) return count;
+  if (between == 0) return n;
   const double t_ratio = student_t_quantile(n - 1) / student_t_quantile(count - 1);
   return std::min(n, variance / between * t_ratio * t_ratio);
 }

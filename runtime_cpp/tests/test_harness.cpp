@@ -64,17 +64,20 @@ test::FakeBundle tiny_bundle(std::uint64_t multiply_adds = 0) {
 }
 
 void usage_errors(Checks& checks) {
-  const std::vector<std::vector<std::string>> wrong{{},
-                                                    {"benhc"},
-                                                    {"bench", "--varian=x", "--nonsense"},
-                                                    {"bench", "--threads", "x"},
-                                                    {"bench", "--threads", "1,2,1"},
-                                                    {"bench", "--variant", "a,a"},
-                                                    {"bench", "--shape", "batch"},
-                                                    {"bench", "--processes", "0"},
-                                                    {"bench", "--model", "m.onnx"},
-                                                    {"verify", "--threads", "1"},
-                                                    {"info", "extra"}};
+  const std::vector<std::vector<std::string>> wrong{
+      {},
+      {"benhc"},
+      {"bench", "--varian=x", "--nonsense"},
+      {"bench", "--threads", "x"},
+      {"bench", "--threads", "1,2,1"},
+      {"bench", "--variant", "a,a"},
+      {"bench", "--end-with-parent", "0"},
+      {"bench", "--scenario", "offline:2", "--scenario", "offline:2"},
+      {"bench", "--shape", "batch"},
+      {"bench", "--processes", "0"},
+      {"bench", "--model", "m.onnx"},
+      {"verify", "--threads", "1"},
+      {"info", "extra"}};
   for (const auto& arguments : wrong) {
     CHECK_EQUAL(run_program(joined({kHarness}, arguments)).exit_code, 2);
   }
@@ -209,11 +212,12 @@ void interruption_is_reported(Checks& checks) {
 
 /// A program that is killed outright can't tell the harness that it started.
 void the_end_of_the_parent_ends_it(Checks& checks) {
-  std::vector<std::string> arguments{"/bin/sh", "-c", "\"$@\" & sleep 0.5", "sh"};
+  std::vector<std::string> arguments{"/bin/sh", "-c", "\"$@\" --end-with-parent $$ & sleep 0.5",
+                                     "sh"};
   const auto measuring = joined(bench({"--json", "-", "--min-seconds", "60"}), loose());
   const auto started = std::chrono::steady_clock::now();
   // It is over when nobody holds stdout any more.
-  const auto result = run_program(joined(joined(arguments, measuring), {"--end-with-parent"}));
+  const auto result = run_program(joined(arguments, measuring));
   CHECK(std::chrono::steady_clock::now() - started < std::chrono::seconds(20));
   const json report = report_of(checks, result.output);
   CHECK_EQUAL(report["runs"][0]["error"]["stage"].get<std::string>(), "interrupted");

@@ -268,6 +268,19 @@ void losses_without_a_change(Checks& checks) {
   const std::vector<bool> same(70, false);
   CHECK_NEAR(paired_proportion_loss(same, same, groups).loss.ci95->high, z2 / (7 + z2), 1e-13);
   CHECK(!paired_proportion_loss(same, same, Groups(70, 1)).loss.ci95);
+  // One change in each group: the groups tell no less than the samples, whatever their size.
+  for (const std::size_t size : {std::size_t{8}, std::size_t{9}}) {
+    std::vector<bool> changed(4 * size, false);
+    Groups of(changed.size());
+    for (std::size_t i = 0; i < of.size(); ++i) {
+      of[i] = static_cast<std::int64_t>(i / size);
+      changed[i] = i % size == 0;
+    }
+    const std::vector<bool> none(changed.size(), false);
+    const Measured grouped = paired_proportion_loss(changed, none, of).loss;
+    const Measured alone = paired_proportion_loss(changed, none).loss;
+    CHECK_NEAR(grouped.ci95->low, alone.ci95->low, 1e-9);
+  }
   const std::vector<bool> all(9, true);
   const Measured lost = paired_proportion_loss(all, std::vector<bool>(9, false)).loss;
   CHECK(*lost.value == 1 && lost.ci95->high == 1 && lost.ci95->low < 0.8);
@@ -300,6 +313,8 @@ void coverage_of_losses(Checks& checks) {
       if (interval.low <= truth && truth <= interval.high) ++covered;
     }
     CHECK(covered >= 0.93 * kExperiments);
+    // Nor is it wider than need be, where there are changes enough to tell.
+    if (one.n == 200) CHECK(covered <= 0.985 * kExperiments);
   }
 }
 

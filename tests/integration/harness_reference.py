@@ -48,7 +48,7 @@ def bootstrap(
     if len(finite) < replicates / 2:
         return None
     low, high = (finite[math.floor(share * (len(finite) - 1) + 0.5)] for share in (0.025, 0.975))
-    return None if low == high else (low, high)
+    return None if finite[0] == finite[-1] else (low, high)
 
 
 def wilson(share: float, count: float) -> tuple[float, float]:
@@ -74,9 +74,11 @@ def independent_count(values: Array, groups: Array, of_one: float) -> float:
     """Korn and Graubard's effective sample size; `of_one` is the variance of one sample."""
     names, index = np.unique(groups, return_inverse=True)
     residuals = np.bincount(index, weights=values - values.mean())
+    if of_one == 0:
+        return len(names)
     variance = len(names) / (len(names) - 1) * np.square(residuals).sum() / len(values) ** 2
     if variance == 0:
-        return len(names)
+        return len(values)
     ratio = stats.t.ppf(0.975, len(values) - 1) / stats.t.ppf(0.975, len(names) - 1)
     return float(min(len(values), of_one / variance * ratio**2))
 

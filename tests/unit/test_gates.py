@@ -31,6 +31,15 @@ def green(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def test_a_growing_queue_keeps_no_limit_of_latency() -> None:
+    report = json.loads(EXAMPLE.read_text())
+    for run in report["runs"]:
+        run |= {"latency": None, "scenario": {"kind": "fixed-rate"}}
+        run["reasons"] = {"latency": "the queue grew"}
+    gate, *_ = judge_gates(report, {"max_p99_latency_ms": 1e6}, variant="int8")
+    assert (gate.outcome, gate.reason) == ("fail", "the queue grew")
+
+
 def test_every_gate_of_the_settings_is_judged() -> None:
     assert frozenset(GateSettings.model_fields) == GATE_NAMES
 

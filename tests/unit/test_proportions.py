@@ -58,6 +58,14 @@ def test_groups_count_once_where_they_agree() -> None:
     assert difference_interval(ones, ones, np.zeros(70)) is None
 
 
+@pytest.mark.parametrize("size", [8, 9])
+def test_groups_that_vary_no_more_than_samples_count_as_samples(size: int) -> None:
+    first = np.tile(np.arange(size) == 0, 4).astype(float)
+    none, groups = np.zeros(4 * size), np.repeat(np.arange(4), size)
+    assert difference_interval(first, none, groups) == difference_interval(first, none)
+    assert share_interval(first, groups) == share_interval(first)
+
+
 def test_groups_that_differ_widen() -> None:
     hits, groups = np.repeat([1, 0, 1, 0], 25), np.repeat(np.arange(4), 25)
     alone, grouped = share_interval(hits), share_interval(hits, groups)

@@ -10,9 +10,10 @@ from onnx import TensorProto, helper
 
 from edgesmith.errors import ModelError, UsageError
 from edgesmith.model import onnx_file
+from edgesmith.project.cpu_names import require_known_cpu
 from edgesmith.project.load import load_project
 from edgesmith.project.project import Target
-from edgesmith.quantize.encoding import encoding_for, kernels_fit_here
+from edgesmith.quantize.encoding import VNNI_CPUS, encoding_for, kernels_fit_here
 from edgesmith.quantize.metrics import Evaluation, evaluate, loss, sqnr_db
 from edgesmith.quantize.static import _excluded_nodes
 from edgesmith.values import MetricValue, SessionOptions
@@ -22,6 +23,11 @@ from edgesmith.worker.tensors import SamplesWriter, ShapeChanged, open_samples
 @pytest.fixture
 def target(project_file: Path) -> Target:
     return load_project(project_file, {}).target("host")
+
+
+def test_every_cpu_with_vnni_may_be_named() -> None:
+    for cpu in VNNI_CPUS:
+        require_known_cpu(cpu, "EM_X86_64", where="the test")
 
 
 def test_weights_keep_to_seven_bits_unless_the_cpu_is_known_to_have_vnni(target: Target) -> None:

@@ -27,6 +27,7 @@ from edgesmith.report.decision import decide
 from edgesmith.report.gates import judge_gates
 from edgesmith.report.outcome import measurement_failure
 from edgesmith.report.plain import Style
+from edgesmith.report.proportions import Z
 from edgesmith.report.resampling import SEED, mean_interval
 from edgesmith.report.schema import validate
 from edgesmith.report.text import render_report
@@ -240,6 +241,20 @@ def test_numbers_for_each_sample_give_paired_intervals() -> None:
     assert judge_gates(report, {"max_accuracy_loss": 1.0}, variant="int8")[0].outcome == "pass"
     assert METRIC in render_report(report, Style(width=100))
     assert measurement_failure(report) is None
+
+
+def test_right_or_wrong_gives_the_intervals_of_shares() -> None:
+    report = judged(value_of(np.ones(8)), value_of(np.ones(8)))
+    assert report["runs"][0]["accuracy"][-1]["ci95"] == pytest.approx([8 / (8 + Z**2), 1])
+    half = Z**2 / (8 + Z**2)
+    assert report["comparisons"][0]["accuracy_loss"]["ci95"] == pytest.approx([-half, half])
+
+
+def test_errors_that_did_not_happen_are_no_shares() -> None:
+    report = judged(value_of(-np.zeros(8)), value_of(-np.zeros(8)))
+    loss = report["comparisons"][0]["accuracy_loss"]
+    assert loss["value"] == 0 and loss["ci95"] is None
+    assert "no spread" in loss["reason"]
 
 
 def test_groups_widen_and_a_single_one_has_no_interval() -> None:

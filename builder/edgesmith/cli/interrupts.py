@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import signal
+import time
 from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LATER_S = 0.02
+# A module that takes longer hangs, such as on a disk that is gone.
+_LATEST_S = 5.0
 _IMPORT_SYSTEM = ExtensionFileLoader.exec_module.__code__.co_filename
 
 
 class ToldToEnd(KeyboardInterrupt):
     """A kind of its own: after a plain KeyboardInterrupt that passes through the `exec` of a text
     (each dataclass is made by one), Python ends itself by SIGINT, whatever the exit code was."""
+
+
+# When the signals came in.
+_first_s: list[float] = []
 
 
 def listen() -> None:
@@ -33,7 +40,9 @@ def work_is_done() -> None:
 def _end(number: int, frame: FrameType | None) -> None:
     """A compiled module may crash when an exception meets it while it is being loaded (onnx and
     onnxruntime do): the signal then comes again a moment later."""
-    if _loads_compiled_module(frame):
+    now_s = time.monotonic()
+    _first_s.append(now_s)
+    if now_s - _first_s[0] < _LATEST_S and _loads_compiled_module(frame):
         signal.signal(signal.SIGALRM, _end)
         signal.setitimer(signal.ITIMER_REAL, _LATER_S)
         return

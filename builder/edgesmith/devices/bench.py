@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -28,6 +28,7 @@ from edgesmith.devices.installer import Installer
 from edgesmith.devices.outputs import OUTPUTS_FOLDER, DeviceOutputs, fetch_outputs
 from edgesmith.devices.registry import connected
 from edgesmith.devices.release import Release, open_release
+from edgesmith.devices.report_files import SAMPLES_SUFFIX, keep_beside, new_report
 from edgesmith.devices.scratch import scratch_bundle
 from edgesmith.devices.transport import (
     ANY_EXIT_CODE,
@@ -40,7 +41,6 @@ from edgesmith.devices.user_accuracy import measure_user_accuracy, with_user_acc
 from edgesmith.errors import DeviceError, EdgesmithError, HarnessError, IntegrityError, UsageError
 from edgesmith.events import EventStream
 from edgesmith.files import host_file_errors
-from edgesmith.hashing import sha256_file
 from edgesmith.model.user_metrics import UserMetrics, python_metrics
 from edgesmith.process import Completed
 from edgesmith.report.decision import decide
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
 # What the harness feeds, in every bundle.
 EVALUATION_SAMPLES = "bench/samples.safetensors"
-SAMPLES_SUFFIX = ".samples.safetensors"
 _REPORT = "report.json"
 _SAMPLES = "samples.safetensors"
 _FETCH_TIMEOUT_S = 300.0
@@ -255,7 +254,7 @@ def _harness_request(
         settings=settings,
         id_salt=request.id_salt,
         emulated=not transport.capabilities.real_time,
-        end_with_parent=transport.capabilities.own_processes,
+        parent_pid=os.getpid() if transport.capabilities.own_processes else None,
         profile=request.profile,
         outputs_folder=outputs_folder,
     )
@@ -329,7 +328,7 @@ def _fetch_samples(
 
 def _keep(request: BenchRequest, release: Release, raw: _Raw) -> Measured:
     """Writes samples first: a report never names samples that are not there."""
-    file = _new_name(request, release)
+    file = new_report(request.reports_folder, request.device.name, release.id)
     report = _with_user_accuracy(request, release, raw)
     completed = completed_report(report, request, release)
     samples, outputs = None, {}
@@ -337,7 +336,7 @@ def _keep(request: BenchRequest, release: Release, raw: _Raw) -> Measured:
     with ExitStack() as beside:
         if raw.samples is not None:
             samples = file.with_name(file.stem + SAMPLES_SUFFIX)
-            completed["samples"] = _kept(raw.samples, samples, beside)
+            completed["samples"] = keep_beside(raw.samples, samples, beside)
         if request.keep_outputs:
             completed["outputs"] = {}
             for variant, one in raw.outputs.items():
@@ -345,19 +344,10 @@ def _keep(request: BenchRequest, release: Release, raw: _Raw) -> Measured:
                     completed["outputs"][variant] = {"file": None, "reason": one.reason}
                     continue
                 outputs[variant] = file.with_name(f"{file.stem}.outputs.{variant}.safetensors")
-                completed["outputs"][variant] = _kept(one.file, outputs[variant], beside)
+                completed["outputs"][variant] = keep_beside(one.file, outputs[variant], beside)
         written = write_report(file, completed)
         beside.pop_all()
     return Measured(report=written, file=file, samples=samples, outputs=outputs)
-
-
-def _kept(fetched: Path, final: Path, undo: ExitStack) -> dict[str, str]:
-    """Puts a file from the device beside the report; what the report says of it."""
-    with host_file_errors(final):
-        undo.callback(final.unlink, missing_ok=True)
-        fetched.chmod(0o644)
-        fetched.replace(final)
-        return {"file": final.name, "sha256": sha256_file(final)}
 
 
 def _with_user_accuracy(request: BenchRequest, release: Release, raw: _Raw) -> Report:
@@ -391,13 +381,3 @@ def completed_report(raw: Report, request: BenchRequest, release: Release) -> Re
         "decision": decision.record(),
         "gates": [gate.record() for gate in judged],
     }
-
-
-def _new_name(request: BenchRequest, release: Release) -> Path:
-    """`<UTC>-<device>-<bundle id, 8 digits>.json`, never one that is there already."""
-    while True:
-        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        file = request.reports_folder / f"{moment}-{request.device.name}-{release.id[:8]}.json"
-        if not file.exists():
-            return file
-        time.sleep(0.2)

@@ -34,7 +34,7 @@ class HarnessRequest:
     settings: BenchSettings
     id_salt: str
     emulated: bool = False
-    end_with_parent: bool = False
+    parent_pid: int | None = None
     profile: bool = False
     outputs_folder: str | None = None
 
@@ -60,7 +60,8 @@ class HarnessRequest:
         argv += ["--processes", str(settings.processes)]
         argv += ["--id-salt", self.id_salt]
         argv += ["--emulated"] if self.emulated else []
-        argv += ["--end-with-parent"] if self.end_with_parent else []
+        if self.parent_pid is not None:
+            argv += ["--end-with-parent", str(self.parent_pid)]
         argv += ["--outputs-folder", self.outputs_folder] if self.outputs_folder else []
         return [*argv, "--json", self.report, "--samples-out", self.samples]
 

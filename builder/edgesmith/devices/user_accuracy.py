@@ -23,7 +23,7 @@ from edgesmith.report.schema import Report
 
 ONE_NUMBER = "the metric gives one number for all samples, not one for each: no interval"
 _ONE_GROUP = "all samples are of one group"
-_NO_SPREAD = "resampling shows no spread: one sample, or samples that do not differ"
+_NO_SPREAD = "resampling gives one value each time, which shows no spread"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def _entry(metric: str, key: str, variant: str, found: UserAccuracy) -> dict[str
         "samples": one.samples,
         "basis": found.basis,
         "higher_is_better": True,
-        **_value(one, found.groups),
+        **_value(one, found.groups, is_share=_is_share(found.values[metric])),
     }
     of = found.runs.get(variant, key)
     return entry if of == key else {**entry, "outputs_of": of}
@@ -80,16 +80,21 @@ def _reason(one: UserMetricValue) -> str:
     return f"{failure.what} ({failure.where})" if failure.where else failure.what
 
 
-def _value(one: UserMetricValue, groups: Array | None) -> dict[str, Any]:
+def _value(one: UserMetricValue, groups: Array | None, *, is_share: bool) -> dict[str, Any]:
     if one.value is None or one.per_sample is None:
         return _measured(one.value, None, groups, _reason(one) or ONE_NUMBER)
-    interval = share_interval if _is_binary(one.per_sample) else mean_interval
+    interval = share_interval if is_share else mean_interval
     return _measured(one.value, interval(one.per_sample, groups), groups, "")
 
 
-def _is_binary(values: Array) -> bool:
-    """Right or wrong for each sample: then the interval is that of a share."""
-    return bool(((values == 0) | (values == 1)).all())
+def _is_share(by_variant: Mapping[str, UserMetricValue]) -> bool:
+    """Whether a metric says right or wrong for each sample: 0 or 1 in all variants.
+
+    Zeros alone may be errors that did not happen.
+    """
+    arrays = [one.per_sample for one in by_variant.values() if one.per_sample is not None]
+    of_bits = all(bool(((array == 0) | (array == 1)).all()) for array in arrays)
+    return of_bits and any(bool((array == 1).any()) for array in arrays)
 
 
 def _measured(
@@ -111,12 +116,13 @@ def _comparison(
     if metric not in found.values:
         return dict(one)
     pair = [found.values[metric][variants[one[side]]] for side in ("baseline", "candidate")]
-    loss = {"metric": metric, **_loss(*pair, groups=found.groups)}
+    is_share = _is_share(found.values[metric])
+    loss = {"metric": metric, **_loss(*pair, groups=found.groups, is_share=is_share)}
     return {**one, "accuracy_loss": loss, "advice": f"{one['advice']}; {_words(metric, loss)}"}
 
 
 def _loss(
-    baseline: UserMetricValue, candidate: UserMetricValue, *, groups: Array | None
+    baseline: UserMetricValue, candidate: UserMetricValue, *, groups: Array | None, is_share: bool
 ) -> dict[str, Any]:
     """Baseline minus candidate, paired by sample: higher is better."""
     for one in (baseline, candidate):
@@ -127,7 +133,7 @@ def _loss(
     before, after = baseline.per_sample, candidate.per_sample
     if before is None or after is None:
         return _measured(value, None, groups, ONE_NUMBER)
-    if _is_binary(before) and _is_binary(after):
+    if is_share:
         interval = difference_interval(before, after, groups)
     else:
         interval = mean_interval(before - after, groups)

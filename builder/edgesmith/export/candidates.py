@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,7 @@ EXPORTERS = {"export": "dynamo", "trace": "torchscript", "script": "torchscript"
 class Candidate:
     """One exporter in one mode: its file, or the reason why there is none that agrees.
 
-    `runs`: ONNX Runtime loads it; it may still fail on some inputs. `operators`: those of the
-    graph's own nodes, sorted.
+    `runs`: ONNX Runtime loads it; it may still fail on some inputs. `operators` are sorted.
     """
 
     mode: str
@@ -228,15 +227,18 @@ def _compare(
 
 
 def operators_of(graph: Any) -> tuple[str, ...]:
-    """Those of the graph's own nodes, sorted."""
-    return tuple(sorted(node.op_type for node in graph.node))
+    """Those of a graph and of those inside its branches and loops, sorted."""
+    return tuple(sorted(node.op_type for node in _every_node(graph)))
 
 
 def count_nodes(graph: Any) -> int:
     """The nodes of a graph and of those inside its branches and loops."""
-    count = len(graph.node)
+    return sum(1 for _ in _every_node(graph))
+
+
+def _every_node(graph: Any) -> Iterator[Any]:
     for node in graph.node:
+        yield node
         for attribute in node.attribute:
-            inner = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
-            count += sum(count_nodes(one) for one in inner)
-    return count
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from _every_node(inner)

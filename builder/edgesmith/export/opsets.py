@@ -49,6 +49,8 @@ def to_opset(model: onnx.ModelProto, opset: int, *, ir_version: int) -> onnx.Mod
     found = onnx_file.opset_of(model)
     converted = model
     if found != opset:
+        # The converter is native code, for valid models.
+        _check(model)
         try:
             converted = onnx.version_converter.convert_version(model, opset)
         # The converter throws bare RuntimeErrors and its own types, by release.
@@ -59,8 +61,28 @@ def to_opset(model: onnx.ModelProto, opset: int, *, ir_version: int) -> onnx.Mod
     try:
         onnx.checker.check_model(converted)
     except onnx.checker.ValidationError as error:
+        if found == opset:
+            raise _invalid(str(error)) from error
         raise _stopped(found, opset, str(error)) from error
     return converted
+
+
+def _check(model: onnx.ModelProto) -> None:
+    import onnx
+
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise _invalid(str(error)) from error
+
+
+def _invalid(text: str) -> ModelError:
+    lines = text.strip().splitlines() or ["no reason given"]
+    return ModelError(
+        f"not a valid ONNX model: {lines[0][:300]}",
+        where="the exported model",
+        hint="see the reasons of the other exporters, or take another [model] exporter",
+    )
 
 
 def _stopped(found: int, opset: int, text: str) -> ModelError:

@@ -32,8 +32,8 @@ def load(
 ) -> onnx.ModelProto:
     """Reads and checks an ONNX file; raises ModelError for anything that is not one.
 
-    Without `data` what lies in other files stays there: their tensors have no values then. What
-    was checked before, or is checked after, needs no `check` in between.
+    Without `data` what lies in other files stays there: their tensors have no values then. Without
+    `check` only what can't be read is refused: for what is checked before or after.
     """
     import onnx
     from google.protobuf.message import DecodeError

@@ -13,9 +13,11 @@ from edgesmith.values import SessionOptions
 # CPUs by their compiler names whose 8-bit dot products accumulate in 32 bits (AVX512-VNNI or
 # AVX-VNNI). On all other x86 CPUs the kernels add pairs of products in 16 bits and saturate.
 VNNI_CPUS = frozenset({
-    "alderlake", "arrowlake", "arrowlake-s", "cascadelake", "cooperlake", "emeraldrapids",
-    "gracemont", "graniterapids", "icelake-client", "icelake-server", "lunarlake", "meteorlake",
-    "raptorlake", "rocketlake", "sapphirerapids", "sierraforest", "tigerlake", "znver4", "znver5",
+    "alderlake", "arrowlake", "arrowlake-s", "cascadelake", "clearwaterforest", "cooperlake",
+    "diamondrapids", "emeraldrapids", "gracemont", "grandridge", "graniterapids",
+    "graniterapids-d", "icelake-client", "icelake-server", "lunarlake", "meteorlake", "novalake",
+    "pantherlake", "raptorlake", "rocketlake", "sapphirerapids", "sierraforest", "tigerlake",
+    "wildcatlake", "znver4", "znver5",
 })  # fmt: skip
 
 

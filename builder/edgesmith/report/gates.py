@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -114,7 +114,11 @@ def _latency(percentile: str) -> _Judge:
         measure = _scaled(found, 1 / _NS_PER_MS)
         if run.verdict in ("emulated", "failed"):
             measure = Measure(value=None, reason=run.error or "emulated latencies claim nothing")
-        return _gate(run, name, limit, measure, "ms", lambda v: format_time(v * _NS_PER_MS))
+        gate = _gate(run, name, limit, measure, "ms", lambda v: format_time(v * _NS_PER_MS))
+        if run.why_no_latency and run.verdict not in ("emulated", "failed"):
+            # Frames wait without bounds.
+            return replace(gate, outcome="fail", reason=run.why_no_latency)
+        return gate
 
     return judge
 

@@ -97,7 +97,7 @@ class _Pairs:
 def _effective_count(values: Array, groups: Array | None, variance: float) -> float | None:
     """The number of independent samples that would give the mean the variance found between groups.
 
-    `variance` is that of one sample. None for a single group.
+    `variance` is that of one sample; without any each group counts once. None for a single group.
     """
     total = len(values)
     if groups is None:
@@ -107,9 +107,11 @@ def _effective_count(values: Array, groups: Array | None, variance: float) -> fl
     count = len(sums)
     if count < 2:
         return None
+    if variance <= 0:
+        return float(count)
     between = count / (count - 1) * float(np.square(sums).sum()) / total**2
     if between == 0:
-        return float(count)
+        return float(total)
     ratio = student_t_quantile(total - 1) / student_t_quantile(count - 1)
     return float(min(total, variance / between * ratio**2))
 

@@ -35,8 +35,9 @@ def mean_interval(values: Array, groups: Array | None = None) -> tuple[float, fl
         means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
     ordered = np.sort(np.concatenate(means))
     first, last = (math.floor(share * (REPLICATES - 1) + 0.5) for share in (0.025, 0.975))
-    low, high = float(ordered[first]), float(ordered[last])
-    return None if low == high else (low, high)
+    if ordered[0] == ordered[-1]:
+        return None
+    return float(ordered[first]), float(ordered[last])
 
 
 def _draws(bound: int, first: int, count: int) -> Array:

@@ -115,7 +115,9 @@ def _make(
     work.mkdir()
     for job, made in zip(jobs, _run(project, jobs, work, sizes, context, passes), strict=True):
         (job.folder / _RECORD).write_text(json.dumps(to_record(made)))
-        context.cache.store(job.key, job.folder)
+        # What failed in company, such as for want of memory, may succeed alone.
+        if len(jobs) == 1 or not (made.reason or any(one.reason for one in made.passes)):
+            context.cache.store(job.key, job.folder)
 
 
 def _warn(found: CleanUp, context: Context) -> None:

@@ -4,9 +4,8 @@ The modules beside this file are loaded under a private package name, so that no
 of a user's project can take their place.
 """
 
-import atexit
+import gc
 import importlib.util
-import os
 import sys
 from pathlib import Path
 
@@ -31,9 +30,6 @@ if __name__ == "__main__":
     _load_package()
     serve = importlib.import_module(f"{_PACKAGE}.serve")
     code = serve.main(sys.argv[1], sys.argv[2])
-    # As at the end of any program, but for taking down every module and tensor: with a large model
-    # that takes seconds, and the system frees all at once.
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(code)
+    # An exported program is millions of objects: the end would look for cycles among them.
+    gc.freeze()
+    sys.exit(code)

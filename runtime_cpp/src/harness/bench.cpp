@@ -1,4 +1,5 @@
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -162,7 +163,13 @@ class Bench {
     // From here on a signal ends the measurement, not the report.
     Result<ChildRunner> runner = ChildRunner::create(options_.emulated);
     if (!runner) return fail("child", runner.error());
-    if (options_.end_with_parent) ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (options_.parent != 0) {
+      if (::prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
+        return fail("child", system_error("cannot watch for the end of the parent"));
+      }
+      // It may have ended before.
+      if (::getppid() != options_.parent) ::raise(SIGTERM);
+    }
     if (Status status = prepare(); !status) return fail("manifest", status.error());
     measure_all(*runner, options_, runs_);
     RunReportContext context;

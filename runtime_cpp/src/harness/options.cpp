@@ -61,7 +61,7 @@ constexpr std::array<::option, 26> kLongOptions{{
     {"arena", required_argument, nullptr, kArena},
     {"profile", no_argument, nullptr, kProfile},
     {"emulated", no_argument, nullptr, kEmulated},
-    {"end-with-parent", no_argument, nullptr, kEndWithParent},
+    {"end-with-parent", required_argument, nullptr, kEndWithParent},
     {"json", required_argument, nullptr, kJson},
     {"samples-out", required_argument, nullptr, kSamplesOut},
     {"outputs", required_argument, nullptr, kOutputs},
@@ -188,6 +188,8 @@ Status set_number(int code, const std::string& text, Options& options) {
     options.min_iterations = static_cast<std::uint64_t>(*count);
   } else if (code == kProcesses && count && *count >= 1 && *count <= 1000) {
     options.processes = static_cast<int>(*count);
+  } else if (code == kEndWithParent && count && *count >= 1 && *count <= INT32_MAX) {
+    options.parent = static_cast<pid_t>(*count);
   } else {
     return usage("'" + text + "' is out of range or no number");
   }
@@ -247,9 +249,6 @@ Status apply(int code, const std::string& value, Options& options) {
     case kEmulated:
       options.emulated = true;
       return Done{};
-    case kEndWithParent:
-      options.end_with_parent = true;
-      return Done{};
     case kHelpOption:
       options.command = Command::kHelp;
       return Done{};
@@ -284,6 +283,9 @@ Status check_together(const Options& options) {
   if (repeats(options.variants)) return usage("--variant names one variant twice");
   if (repeats(options.threads)) return usage("--threads names one number twice");
   if (repeats(options.shapes)) return usage("--shape names one shape twice");
+  std::vector<std::string> scenarios;
+  for (const Scenario& one : options.scenarios) scenarios.push_back(scenario_name(one));
+  if (repeats(scenarios)) return usage("--scenario names one scenario twice");
   if (!options.model_path.empty() && options.samples_path.empty()) {
     return usage("--model needs --samples");
   }
@@ -357,7 +359,7 @@ How (bench; every combination of variants, threads, shapes and scenarios is a ru
   --processes N         processes for each run, in alternating order (1)
   --profile             time by operator, from a run of its own
   --emulated            this is an emulator: times mean nothing
-  --end-with-parent     stop measuring when the program that started this one is gone
+  --end-with-parent PID stop measuring when the program that started this one is gone
 Results
   --json FILE           the report; - for stdout (default: a table)
   --samples-out FILE    raw latencies, as safetensors

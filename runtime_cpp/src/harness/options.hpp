@@ -2,6 +2,8 @@
 /// The harness's command line.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -34,7 +36,7 @@ struct Options {
   int processes = 1;
   bool profile = false;
   bool emulated = false;
-  bool end_with_parent = false;
+  pid_t parent = 0;       ///< Measuring ends with this process; 0: with none.
   std::string json_path;  ///< Empty: a table; "-": JSON to stdout.
   std::string samples_out_path;
   std::string outputs_path;
