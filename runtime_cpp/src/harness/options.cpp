@@ -284,6 +284,7 @@ Status check_together(const Options& options) {
   if (repeats(options.threads)) return usage("--threads names one number twice");
   if (repeats(options.shapes)) return usage("--shape names one shape twice");
   std::vector<std::string> scenarios;
+  scenarios.reserve(options.scenarios.size());
   for (const Scenario& one : options.scenarios) scenarios.push_back(scenario_name(one));
   if (repeats(scenarios)) return usage("--scenario names one scenario twice");
   if (!options.model_path.empty() && options.samples_path.empty()) {
