@@ -40,13 +40,16 @@ class Tools:
 
     def __init__(self) -> None:
         self.commands: list[Command] = []
+        self.packages = "/conan/p/edges1"
 
     def run(self, command: Command, *, events: EventStream, on_line: Any = None) -> Completed:
         self.commands.append(command)
         words = [str(word) for word in command.argv]
         for word in words:
             if word.startswith("--out-file="):
-                Path(word.removeprefix("--out-file=")).write_text(json.dumps(GRAPH))
+                graph = Path(word.removeprefix("--out-file="))
+                graph.write_text(json.dumps(GRAPH))
+                graph.with_name("conan_toolchain.cmake").write_text(self.packages)
         if "-B" in words:
             Path(words[words.index("-B") + 1]).mkdir(parents=True, exist_ok=True)
         if "--build" in words and on_line:
@@ -141,6 +144,20 @@ def test_a_stale_build_folder_is_made_anew_and_the_reason_said(
     assert not (tmp_path / "work" / "build" / "object.o").exists()
     talk = [event.text for event in seen if isinstance(event, Message)]
     assert "the build folder is made anew: CMake, Ninja" in talk
+
+
+def test_packages_of_another_release_are_not_linked_with_a_kept_build_folder(
+    project: Path, tmp_path: Path, fake: Tools
+) -> None:
+    """CMake keeps where it found a package, whatever the toolchain file says later."""
+    _compile(project, tmp_path / "cache")
+    (tmp_path / "work" / "build" / "object.o").write_text("")
+    fake.packages = "/conan/p/edges2"
+    seen: list[Event] = []
+    _compile(project, tmp_path / "cache", seen)
+    assert not (tmp_path / "work" / "build" / "object.o").exists()
+    talk = [event.text for event in seen if isinstance(event, Message)]
+    assert "the build folder is made anew: packages" in talk
 
 
 def test_installed_files_of_before_do_not_stay(project: Path, tmp_path: Path, fake: Tools) -> None:

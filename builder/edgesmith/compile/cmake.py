@@ -62,6 +62,8 @@ class CMakeBuild:
             "CMake": program("cmake"),
             "Ninja": program("ninja"),
             "cache folder": str(self.cache),
+            # It says where the packages lie, which CMake keeps from its first configuration.
+            "packages": sha256_bytes(self.toolchain_file.read_bytes()),
             "presets": sha256_bytes((self.project / "CMakePresets.json").read_bytes()),
         }
 

@@ -168,7 +168,9 @@ class Bench {
         return fail("child", system_error("cannot watch for the end of the parent"));
       }
       // It may have ended before.
-      if (::getppid() != options_.parent) ::raise(SIGTERM);
+      if (::getppid() != options_.parent && ::raise(SIGTERM) != 0) {
+        return fail("child", system_error("cannot end with the parent"));
+      }
     }
     if (Status status = prepare(); !status) return fail("manifest", status.error());
     measure_all(*runner, options_, runs_);
