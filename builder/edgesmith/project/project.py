@@ -109,12 +109,10 @@ class Project:
         """The target with its overrides; raises UsageError for an unknown name."""
         settings = _named(self.settings.targets, name, "target", self.file)
         platform = platform_of(settings.platform, self.settings, self.folder)
+        machine = platform.elf.machine
+        require_known_cpu(settings.cpu, machine, where=f"{self.file}, targets.{name}.cpu")
         of_platform = f"{self.file}, platforms.{settings.platform}.cpu"
-        for cpu, where in (
-            (settings.cpu, f"{self.file}, targets.{name}.cpu"),
-            (platform.cpu, of_platform),
-        ):
-            require_known_cpu(cpu, platform.elf.machine, where=where)
+        require_known_cpu(platform.cpu, machine, where=of_platform)
         return Target(
             name=name,
             platform=platform,

@@ -41,7 +41,8 @@ def _onnxsim() -> Any:
     """onnxsim, without PyTorch: it would load it for a bridge that nothing here uses."""
     loaded = "torch" in sys.modules
     if not loaded:
-        # An import of what is None fails as that of a package that is not there.
+        # An import of what is None fails as that of a package that is not there: the language's
+        # own way, which the type of sys.modules leaves out.
         sys.modules["torch"] = None  # type: ignore[assignment]
     try:
         import onnxsim
