@@ -125,7 +125,7 @@ def make_request(
 
 def _variant(name: str, file: Path) -> VariantFile:
     return VariantFile(
-        file=file,
+        folder=file.parent,
         variant=Variant(
             name=name,
             onnx=onnx_file.describe(onnx.load(file), file),

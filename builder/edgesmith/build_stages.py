@@ -119,10 +119,7 @@ def _generate_request(
         target=target.name,
         platform=target.platform,
         compiler=compiler,
-        variants=tuple(
-            VariantFile(variant=one, file=quantized.folder / one.onnx.path)
-            for one in value.variants
-        ),
+        variants=tuple(VariantFile(variant=one, folder=quantized.folder) for one in value.variants),
         default_variant=value.default_variant,
         golden=quantized.folder / value.golden.path,
         evaluation=quantized.folder / value.evaluation.path,

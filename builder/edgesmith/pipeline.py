@@ -20,7 +20,12 @@ from edgesmith.model.user_code import Interpreter, interpreter_of
 from edgesmith.model.user_metrics import require_metrics
 from edgesmith.project.project import Project, Target
 from edgesmith.quantize.ranges import Ranges, ranges_stage
-from edgesmith.quantize.stage import QuantizeInputs, quantize_stage, require_budget
+from edgesmith.quantize.stage import (
+    QuantizeInputs,
+    quantize_stage,
+    require_budget,
+    require_small_enough,
+)
 from edgesmith.simplify.stage import simplify_stage
 from edgesmith.stages import Context, Stage, StageResult, peek_stage, run_stage
 from edgesmith.values import (
@@ -116,8 +121,10 @@ class Pipeline:
 
     def quantized(self, target: str) -> StageResult[QuantizedModel]:
         """Raises GateError when the accuracy budget is missed; the files are there then too."""
+        simplified = self.simplified()
+        require_small_enough(self.project, self.project.target(target), simplified.value)
         inputs = QuantizeInputs(
-            simplified=self.simplified(),
+            simplified=simplified,
             calibration=self.calibration(),
             ranges=self.ranges,
             evaluation=self.evaluation(),

@@ -41,8 +41,20 @@ class ParityCheck:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataFile:
+    """A file beside an ONNX file that holds weights; `path` is relative to that one's folder."""
+
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class OnnxFile:
-    """An ONNX file below its stage's folder; `path` is relative to that folder."""
+    """An ONNX file below its stage's folder; `path` is relative to that folder.
+
+    `bytes` and `sha256` are those of the file itself. `data_files` hold the weights of a model of
+    more than 2 GB; one that edgesmith wrote names their hash, so that its own stands for both.
+    """
 
     path: str
     sha256: str
@@ -52,6 +64,11 @@ class OnnxFile:
     nodes: int
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+    data_files: tuple[DataFile, ...] = ()
+
+    @property
+    def total_bytes(self) -> int:
+        return self.bytes + sum(one.bytes for one in self.data_files)
 
 
 @dataclass(frozen=True, kw_only=True)

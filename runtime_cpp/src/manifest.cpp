@@ -99,6 +99,11 @@ Result<Variant> parse_variant(const json& entry, const std::string& where) {
   Variant variant;
   variant.name = fields.text("name");
   variant.path = fields.text("path");
+  for (const json& path : fields.part("data", json::value_t::array, false)) {
+    const bool safe = path.is_string() && is_safe_relative_path(path.get<std::string>());
+    if (!safe) fields.fail("data", "has an entry that is no safe relative path");
+    if (safe) variant.data.push_back(path.get<std::string>());
+  }
   variant.precision = fields.text("precision", "");
   variant.encoding = fields.text("encoding", "");
   variant.provider = fields.text("provider", "cpu");

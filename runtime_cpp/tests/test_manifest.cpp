@@ -19,6 +19,7 @@ json good() {
       {"variants",
        {{{"name", "int8"},
          {"path", "model/int8.onnx"},
+         {"data", {"model/weights", "model/more"}},
          {"operations", {{"multiply_adds_per_sample", 590}}},
          {"session_options", {{"graph_optimization_level", "all"}, {"config", {{"k", "v"}}}}}}}},
       {"files",
@@ -35,6 +36,8 @@ void good_manifest(Checks& checks) {
   if (!manifest) return;
   CHECK_EQUAL(manifest->find_variant("int8")->config.at("k"), "v");
   CHECK_EQUAL(manifest->find_variant("int8")->multiply_adds_per_sample.value_or(0), 590U);
+  CHECK_EQUAL(manifest->find_variant("int8")->data.size(), 2U);
+  CHECK_EQUAL(manifest->find_variant("int8")->data[1], "model/more");
   CHECK_EQUAL(manifest->find_file("model/int8.onnx")->mode, 0755U);
   CHECK(manifest->find_variant("fp32") == nullptr);
 }
@@ -63,6 +66,9 @@ void bad_manifests(Checks& checks) {
       {{"variants",
         {{{"name", "int8"}, {"path", "a"}, {"operations", {{"multiply_adds_per_sample", -1}}}}}}},
       {{"variants", "none"}},
+      {{"variants", {{{"name", "int8"}, {"path", "a"}, {"data", {"b", "../c"}}}}}},
+      {{"variants", {{{"name", "int8"}, {"path", "a"}, {"data", {"b", 1}}}}}},
+      {{"variants", {{{"name", "int8"}, {"path", "a"}, {"data", "b"}}}}},
       {{"variants", {{{"name", "int8"}, {"path", "a"}, {"threads", 1.5}}}}},
       {{"variants", {{{"name", "int8"}, {"path", "a"}, {"threads", 4097}}}}},
       {{"variants", {{{"name", "int8"}, {"path", "a"}, {"self_test_min_sqnr_db", -1}}}}},

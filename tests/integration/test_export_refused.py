@@ -75,6 +75,9 @@ CASES = [
             "missing a required argument: 'mask'", "list an input for each argument"),
     refused("unknown argument", forward("return x"), X + '[model.inputs.y]\nshape = [1]\n',
             "does not take these 2 inputs", "it takes x"),
+    refused("weights of 2.4 GB", forward("return x + self.w.sum()", setup="self.w ="
+                                         " nn.Parameter(torch.zeros(1).expand(600_000_000))"),
+            X, "the weights have 2.4 GB", "external_data=True"),
     refused("active dropout", forward("return F.dropout(x, 0.5)"), X,
             "random", "aten.bernoulli_", "model.py:", "nn.Dropout"),
     refused("random weights in forward", forward("return x @ torch.randn(4, 2)"), X,

@@ -25,7 +25,7 @@ def test_each_byte_is_in_one_part() -> None:
             ManifestFile(path=path, bytes=count, sha256="0" * 64, mode="0644", role=role)
             for path, count, role in FILES
         ],
-        variants={"int8": "model/int8.onnx", "fp32": "bench/fp32.onnx"},
+        variants={"int8": ["model/int8.onnx"], "fp32": ["bench/fp32.onnx"]},
         manifest_bytes=6,
         archive_bytes=9999,
     )

@@ -42,7 +42,7 @@ def request(
         target="host",
         platform=load_platforms()["linux-x86_64"],
         compiler=zig_compiler(load_platforms()["linux-x86_64"], "0.17.0"),
-        variants=(VariantFile(variant=variant, file=nowhere),),
+        variants=(VariantFile(variant=variant, folder=nowhere),),
         default_variant="int8",
         golden=nowhere,
         evaluation=nowhere,

@@ -145,7 +145,7 @@ def test_weights_in_another_file_are_told_but_not_read(
 ) -> None:
     monkeypatch.setattr(onnx, "load_external_data_for_model", None)
     found = inspect_model(split_file)
-    assert [(one.path, one.bytes) for one in found.data_files] == [("weights.bin", 48)]
+    assert [(one.path, one.bytes) for one in found.model.data_files] == [("weights.bin", 48)]
     assert (found.parameters[0].name, found.parameters[0].bytes) == ("large", 32)
     assert found.nodes[0].types == ("float32 [N, 2]",)
 

@@ -19,7 +19,7 @@ from edgesmith.compile.stage import StagedTree
 from edgesmith.errors import HarnessError, ToolchainError
 from edgesmith.events import EventStream
 from edgesmith.files import copy_file, host_file_errors
-from edgesmith.generate.context import variant_path
+from edgesmith.generate.context import data_paths, variant_path
 from edgesmith.hashing import sha256_file
 from edgesmith.platforms import Platform, runs_here
 from edgesmith.process import Command, run
@@ -162,6 +162,7 @@ def _variant(variant: Variant, default_variant: str) -> dict[str, Any]:
     return {
         "name": variant.name,
         "path": variant_path(variant.name, default_variant),
+        "data": list(data_paths(variant, default_variant)),
         "precision": variant.precision,
         "encoding": variant.encoding,
         "provider": variant.provider,
@@ -220,7 +221,10 @@ def _bundle(folder: Path, manifest: Manifest, request: BundleRequest) -> Bundle:
     default = request.default_variant
     size = bundle_size(
         manifest.files,
-        variants={one.name: variant_path(one.name, default) for one in request.variants},
+        variants={
+            one.name: (variant_path(one.name, default), *data_paths(one, default))
+            for one in request.variants
+        },
         manifest_bytes=manifest_bytes,
         archive_bytes=archive_bytes,
     )

@@ -88,6 +88,7 @@ class VariantPart(_Part):
 
     name: Name
     path: SafePath
+    data: list[SafePath] = Field(default_factory=list)
     precision: Text
     encoding: Text
     provider: Text
@@ -170,12 +171,13 @@ def contradictions(content: ManifestContent) -> list[str]:
         found.append("files: the same path twice")
     if len(variants) != len(content.variants):
         found.append("variants: the same name twice")
-    missing = [v.name for v in content.variants if v.path not in roles]
-    found += [f"variants: the path of {name} is not among the files" for name in missing]
+    for one in content.variants:
+        missing = [path for path in (one.path, *one.data) if path not in roles]
+        found += [f"variants: {path} of {one.name} is not among the files" for path in missing]
     default = variants.get(content.default_variant)
     if default is None:
         found.append("default_variant: names no variant")
-    elif roles.get(default.path, "model") != "model":
+    elif any(roles.get(path, "model") != "model" for path in (default.path, *default.data)):
         found.append("default_variant: its file has not the role model")
     if content.sequence != sequence_of(content.model.version):
         found.append("sequence: is not that of the version")

@@ -21,15 +21,15 @@ _LARGEST = 3
 def bundle_size(
     files: Sequence[ManifestFile],
     *,
-    variants: Mapping[str, str],
+    variants: Mapping[str, Sequence[str]],
     manifest_bytes: int,
     archive_bytes: int,
 ) -> BundleSize:
-    """Sizes by part, the device's first; `variants` names each variant's file.
+    """Sizes by part, the device's first; `variants` names each variant's files.
 
     The release is what stays on a device: its files and the manifest.
     """
-    names = {path: f"model {name}" for name, path in variants.items()}
+    names = {path: f"model {name}" for name, paths in variants.items() for path in paths}
     parts: dict[tuple[str, bool], int] = {}
     for file in files:
         part = names.get(file.path) or _TITLES.get(file.role, file.role)

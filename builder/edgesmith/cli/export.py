@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, session: Session) -> Outcome:
         text = (
             f"{done.folder / value.onnx.path}\n"
             f"  exporter   {value.exporter}, opset {value.onnx.opset}, {value.onnx.nodes} nodes,"
-            f" {value.onnx.bytes} bytes\n"
+            f" {value.onnx.total_bytes} bytes\n"
             f"  agrees with {bad.against} on {len(value.parity)} inputs: largest error"
             f" {bad.max_abs_error:.2g} ({bad.max_rel_error:.2g} of the largest output)"
         )

@@ -81,7 +81,7 @@ def _summary(found: Inspection) -> str:
         f"{model.path}: {model.bytes} bytes, opset {model.opset}, IR version {model.ir_version}",
         f"sha256 {model.sha256}",
     ]
-    lines += [f"weights in {_one_line(one.path)}: {one.bytes} bytes" for one in found.data_files]
+    lines += [f"weights in {_one_line(one.path)}: {one.bytes} bytes" for one in model.data_files]
     for title, tensors in (("input", model.inputs), ("output", model.outputs)):
         for one in tensors:
             dims = ", ".join(_one_line(str(d)) for d in one.dims)

@@ -40,7 +40,7 @@ def describe(done: Any) -> str:
     lines = [f"{done.folder}"]
     for variant in value.variants:
         metrics = ", ".join(f"{m.name} {m.value:.4g} (n = {m.samples})" for m in variant.metrics)
-        size = f"{variant.onnx.bytes} bytes"
+        size = f"{variant.onnx.total_bytes} bytes"
         lines.append(f"  {variant.name:<6} {variant.encoding:<10} {size:>16}  {metrics}")
     lines.append(
         f"  calibration {value.calibration_method}; loses {value.accuracy_loss:.4g} in"

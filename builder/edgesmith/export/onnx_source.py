@@ -7,22 +7,19 @@ from typing import Any
 
 from edgesmith.cache import observe
 from edgesmith.errors import ModelError, UsageError
-from edgesmith.model import numeric, onnx_file
+from edgesmith.model import numeric, onnx_file, weight_files
 from edgesmith.project.project import Project
 from edgesmith.stages import Made
 from edgesmith.values import ExportAttempt, ExportedModel, OnnxFile, ParityCheck
 
 
 def take_onnx(project: Project, folder: Path) -> Made[ExportedModel]:
-    """Copies the source as one file without external data; raises ModelError or UsageError."""
+    """Copies the source, as one file where that can hold it; raises ModelError or UsageError."""
     source = project.folder / project.settings.model.source
     shown = f"model.source = {project.settings.model.source!r}"
-    model = onnx_file.load(source, shown_as=shown)
-    outside = _external_files(source)
-    onnx_file.strip_traces(model)
     path = folder / "model.onnx"
-    onnx_file.save(model, path)
-    described = onnx_file.describe(model, path)
+    outside = _copy(source, path, shown_as=shown)
+    described = onnx_file.describe_file(path)
     _check_declared(project, described)
     parity = _parity(source, path, described)
     bad = numeric.worst(parity)
@@ -44,17 +41,22 @@ def take_onnx(project: Project, folder: Path) -> Made[ExportedModel]:
     return Made(value=value, dependencies=observe(read, base=project.folder))
 
 
-def _external_files(source: Path) -> list[Path]:
-    import onnx
+def _copy(source: Path, path: Path, *, shown_as: str) -> list[Path]:
+    """Writes the source without exporters' notes to `path`; returns the source's files of weights.
 
-    model = onnx.load(source, load_external_data=False)
-    names = {
-        entry.value
-        for tensor in model.graph.initializer
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    return [source.parent / name for name in sorted(names)]
+    Those of a model over 2 GB are written beside it, without being held in memory.
+    """
+    model = onnx_file.load(source, shown_as=shown_as, data=False)
+    outside = onnx_file.external_data(model, source, shown_as=shown_as)
+    large = weight_files.is_too_large(model, source, shown_as=shown_as)
+    if outside and not large:
+        model = onnx_file.load(source, shown_as=shown_as)
+    onnx_file.strip_traces(model)
+    if large:
+        weight_files.save_with_data(model, source, path)
+    else:
+        onnx_file.save(model, path)
+    return [source.parent / name for name in sorted(outside)]
 
 
 def _check_declared(project: Project, described: OnnxFile) -> None:
@@ -84,16 +86,23 @@ def _check_declared(project: Project, described: OnnxFile) -> None:
 
 def _parity(source: Path, path: Path, described: OnnxFile) -> tuple[ParityCheck, ...]:
     dynamic = {d for one in described.inputs for d in one.dims if isinstance(d, str)}
-    before, after = numeric.open_session(source), numeric.open_session(path)
-    checks = []
+    drawn: list[tuple[dict[str, int], dict[str, Any]]] = []
     for size in (1, 2) if dynamic else (1,):
-        sizes: dict[str, Any] = dict.fromkeys(sorted(dynamic), size)
-        feeds = numeric.random_feeds(described.inputs, sizes, seed=size)
-        reference = numeric.run_session(before, feeds, shown_as="the source model")
-        found = numeric.run_session(after, feeds, shown_as="the cleaned model")
-        checks.append(
-            numeric.compare(
-                reference, found, against="the source file", inputs="random draw 1", sizes=sizes
-            )
+        sizes = dict.fromkeys(sorted(dynamic), size)
+        drawn.append((sizes, numeric.random_feeds(described.inputs, sizes, seed=size)))
+    # One after the other: both may not fit into memory.
+    wanted = _outputs(source, drawn, shown_as="the source model")
+    found = _outputs(path, drawn, shown_as="the cleaned model")
+    return tuple(
+        numeric.compare(
+            before, after, against="the source file", inputs="random draw 1", sizes=sizes
         )
-    return tuple(checks)
+        for (sizes, _), before, after in zip(drawn, wanted, found, strict=True)
+    )
+
+
+def _outputs(
+    model: Path, drawn: list[tuple[dict[str, int], dict[str, Any]]], *, shown_as: str
+) -> list[dict[str, Any]]:
+    session = numeric.open_session(model)
+    return [numeric.run_session(session, feeds, shown_as=shown_as) for _, feeds in drawn]

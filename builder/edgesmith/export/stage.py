@@ -106,7 +106,7 @@ def _with_preprocess(
     proofs = adapt(path, steps, checked_sizes(project, value))
     adapted = dataclasses.replace(
         value,
-        onnx=onnx_file.describe(onnx_file.load(path), path),
+        onnx=onnx_file.describe_file(path),
         parity=(*value.parity, *proofs),
         preprocess={name: one.as_json() for name, one in steps.items()},
     )

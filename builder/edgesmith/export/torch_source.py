@@ -50,7 +50,7 @@ def export_torch(
         best, tried = choose(candidates.tried, clean_up, scratch / told["probes"][0]["file"])
         shutil.copyfile(best.path, folder / MODEL_FILE)
     value = ExportedModel(
-        onnx=onnx_file.describe(onnx_file.load(folder / MODEL_FILE), folder / MODEL_FILE),
+        onnx=onnx_file.describe_file(folder / MODEL_FILE),
         source_kind="torch",
         exporter=best.exporter,
         attempts=_attempts(tried, best),

@@ -11,7 +11,7 @@ from edgesmith.errors import ModelError
 from edgesmith.generate.identifiers import Identifiers
 from edgesmith.generate.request import GenerateRequest, VariantFile
 from edgesmith.platforms import ConanFacts, RuntimeFacts, ZigFacts
-from edgesmith.values import TensorInfo
+from edgesmith.values import TensorInfo, Variant
 
 # C++ element types; half precision has none in C++17 and is passed as bit patterns.
 _ELEMENTS = {
@@ -154,6 +154,12 @@ def variant_path(name: str, default_variant: str) -> str:
     return f"{'model' if name == default_variant else 'bench'}/{name}.onnx"
 
 
+def data_paths(variant: Variant, default_variant: str) -> tuple[str, ...]:
+    """Where the weights that don't fit into a variant's file lie: beside it."""
+    folder = variant_path(variant.name, default_variant).rpartition("/")[0]
+    return tuple(f"{folder}/{one.path}" for one in variant.onnx.data_files)
+
+
 def _default_variant(request: GenerateRequest) -> VariantFile:
     for one in request.variants:
         if one.variant.name == request.default_variant:
@@ -170,7 +176,7 @@ def _variant(one: VariantFile, default_variant: str) -> VariantContext:
     if not _VARIANT_NAME.fullmatch(variant.name):
         raise ModelError(
             f"the variant's name {variant.name!r} can't be a file name",
-            where=str(one.file),
+            where=str(one.folder),
             hint="use lower-case letters, digits, '-' and '_'",
         )
     return VariantContext(

@@ -14,10 +14,10 @@ from edgesmith.values import Variant
 
 @dataclass(frozen=True, kw_only=True)
 class VariantFile:
-    """A variant, and where its model file lies now."""
+    """A variant, and the folder in which its model lies now."""
 
     variant: Variant
-    file: Path
+    folder: Path
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from edgesmith.generate.recipes import recipes_for, write_index
 from edgesmith.generate.render import Renderer
 from edgesmith.generate.request import GenerateRequest
 from edgesmith.generate.toolchain_licenses import toolchain_licenses
+from edgesmith.model.weight_files import copy_model
 from edgesmith.resources import resource_folder
 from edgesmith.values import GeneratedProject
 
@@ -67,6 +68,6 @@ def _output_path(name: str, values: ProjectContext) -> str | None:
 def _copy_models(folder: Path, request: GenerateRequest) -> None:
     for one in request.variants:
         path = variant_path(one.variant.name, request.default_variant)
-        copy_file(one.file, folder / path, mode=0o644)
+        copy_model(one.folder, one.variant.onnx, folder / path)
     copy_file(request.golden, folder / "golden" / "samples.safetensors", mode=0o644)
     copy_file(request.evaluation, folder / "bench" / "samples.safetensors", mode=0o644)

@@ -32,12 +32,12 @@ def adapt(
     bare = path.with_name(f".bare-{path.name}")
     path.rename(bare)
     try:
-        model = onnx_file.load(bare)
+        model = onnx_file.load(bare, data=False)
         before = onnx_file.describe(model, bare)
         for name, steps in preprocess.items():
             _Head(model.graph, name).prepend(steps)
         onnx_file.save(model, path)
-        after = onnx_file.describe(onnx_file.load(path), path)
+        after = onnx_file.describe_file(path)
         checks = _parity((bare, before.inputs), (path, after.inputs), preprocess, sizes)
     finally:
         bare.unlink()

@@ -71,14 +71,6 @@ class Subgraph:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataFile:
-    """A file beside the model that holds weights."""
-
-    path: str
-    bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Inspection:
     """All of it; `weights_in_int8` counts operators with weights that run in integers.
 
@@ -86,7 +78,6 @@ class Inspection:
     """
 
     model: OnnxFile
-    data_files: tuple[DataFile, ...]
     operators: dict[str, int]
     parameters: tuple[Parameter, ...]
     nodes: tuple[Node, ...]
@@ -103,10 +94,8 @@ def inspect_model(path: Path) -> Inspection:
     nodes = _nodes(model.graph, value_types(model))
     weighted = [n for n in nodes if n.op_type in _WEIGHTED or n.op_type in _INTEGER]
     parameters = [_parameter(tensor) for tensor in model.graph.initializer]
-    outside = onnx_file.external_data(model, path, shown_as=str(path))
     return Inspection(
         model=described,
-        data_files=tuple(DataFile(path=name, bytes=size) for name, size in outside.items()),
         operators=dict(Counter(n.op_type for n in nodes).most_common()),
         parameters=tuple(sorted(parameters, key=lambda one: -one.bytes)),
         nodes=nodes,

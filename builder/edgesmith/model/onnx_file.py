@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgesmith.errors import ModelError
 from edgesmith.hashing import sha256_file
-from edgesmith.values import OnnxFile, TensorInfo
+from edgesmith.values import DataFile, OnnxFile, TensorInfo
 
 if TYPE_CHECKING:
     import onnx
@@ -84,7 +84,7 @@ def external_data(model: onnx.ModelProto, path: Path, *, shown_as: str) -> dict[
     lie below it, reached without links.
     """
     found: dict[str, int] = {}
-    for tensor in _all_tensors(model):
+    for tensor in all_tensors(model):
         place = {entry.key: entry.value for entry in tensor.external_data}
         name = place.get("location")
         if name is None:
@@ -142,7 +142,8 @@ def _refuse_too_large(size: int, where: str) -> None:
         )
 
 
-def _all_tensors(model: Any) -> Iterable[Any]:
+def all_tensors(model: Any) -> Iterable[Any]:
+    """The stored tensors of a model: its initializers, and those in its nodes' attributes."""
     # A function's body has nodes as a graph has, but no weights.
     graphs = [model.graph, *model.functions]
     while graphs:
@@ -204,7 +205,11 @@ def save(model: onnx.ModelProto, path: Path) -> None:
 
 
 def describe(model: onnx.ModelProto, path: Path) -> OnnxFile:
-    """The facts of a saved model; `path` gives name, size and hash."""
+    """The facts of a saved model; `path` gives name, size and hash.
+
+    Its data need not be loaded: what lies in other files is told by the model.
+    """
+    outside = external_data(model, path, shown_as=path.name)
     initializers = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in initializers]
     return OnnxFile(
@@ -216,7 +221,13 @@ def describe(model: onnx.ModelProto, path: Path) -> OnnxFile:
         nodes=len(model.graph.node),
         inputs=tuple(tensor_info(value) for value in inputs),
         outputs=tuple(tensor_info(value) for value in model.graph.output),
+        data_files=tuple(DataFile(path=name, bytes=size) for name, size in outside.items()),
     )
+
+
+def describe_file(path: Path) -> OnnxFile:
+    """The facts of the file at `path`; raises ModelError for one that is not valid."""
+    return describe(load(path, data=False), path)
 
 
 def opset_of(model: onnx.ModelProto) -> int:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 # Tensors up to this size may be shapes, which the inference of shapes reads.
 _MAX_SHAPE_ELEMENTS = 1024
+_DATA_FIELDS = (
+    "raw_data", "float_data", "int32_data", "int64_data", "double_data", "external_data",
+    "data_location",
+)  # fmt: skip
 # Where an operator has its weights, or its right side.
 _CONVOLUTION_WEIGHTS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}
 _PRODUCTS = ("MatMul", "MatMulInteger", "QLinearMatMul")
@@ -63,7 +67,7 @@ def _shapes(model: onnx.ModelProto, leading: int) -> Shapes:
     initializers = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for tensor in graph.initializer:
         if math.prod(tensor.dims) > _MAX_SHAPE_ELEMENTS:
-            for field in ("raw_data", "float_data", "int32_data", "int64_data", "double_data"):
+            for field in _DATA_FIELDS:
                 tensor.ClearField(field)
     del graph.value_info[:]
     for value in graph.output:

@@ -15,6 +15,7 @@ from edgesmith.model import onnx_file
 from edgesmith.model.operations import multiply_adds_per_sample
 from edgesmith.model.user_code import Interpreter, own_interpreter
 from edgesmith.model.user_metrics import python_metrics
+from edgesmith.model.weight_files import copy_model
 from edgesmith.project.project import Project, Target
 from edgesmith.quantize.audit import fused_operators
 from edgesmith.quantize.bundle_samples import write_golden, write_samples
@@ -132,6 +133,18 @@ def _runs_metrics(project: Project, interpreter: Interpreter) -> dict[str, Any] 
     return {"depends": depends, "tools": dict(interpreter.versions)}
 
 
+def require_small_enough(project: Project, target: Target, simplified: SimplifiedModel) -> None:
+    """Raises ModelError when a model of more than 2 GB is to become INT8."""
+    if target.quantize.precision != "int8" or not simplified.onnx.data_files:
+        return
+    raise ModelError(
+        f"the model has {simplified.onnx.total_bytes / 1e9:.1f} GB; quantization holds a model in"
+        " one file, which takes at most 2 GB",
+        where=f"{project.file}, quantize.precision, target '{target.name}'",
+        hint='set precision = "fp32" under [quantize] or for this target',
+    )
+
+
 def require_budget(quantized: QuantizedModel, project: Project) -> None:
     """Raises GateError when the INT8 model loses more than the budget allows."""
     if quantized.within_budget:
@@ -155,17 +168,14 @@ class _Work:
     context: Context
 
     @property
-    def _model(self) -> Path:
-        return self.inputs.simplified.folder / self.inputs.simplified.value.onnx.path
-
-    @property
     def _evaluation(self) -> Evaluation:
         return self.judge.evaluation
 
     def make(self, folder: Path) -> Made[QuantizedModel]:
         deciding = self.project.settings.data.metrics[0]
-        shutil.copyfile(self._model, folder / "fp32.onnx")
-        self._require_platform(self.inputs.simplified.value)
+        simplified = self.inputs.simplified
+        self._require_platform(simplified.value)
+        copy_model(simplified.folder, simplified.value.onnx, folder / "fp32.onnx")
         baseline = self.judge.judge(folder / "fp32.onnx", self._options())
         variants = [self._variant(folder, "fp32", "float", baseline.metrics)]
         tried: list[_Candidate] = []
@@ -261,7 +271,7 @@ class _Work:
         self, folder: Path, name: str, encoding: str, metrics: tuple[MetricValue, ...]
     ) -> Variant:
         path = folder / f"{name}.onnx"
-        model = onnx_file.load(path)
+        model = onnx_file.load(path, data=False)
         return Variant(
             name=name,
             onnx=onnx_file.describe(model, path),
@@ -289,7 +299,11 @@ class _Work:
                 for c in tried
             ],
             "fused_operators": {
-                variant.name: fused_operators(folder / variant.onnx.path, variant.session_options)
+                variant.name: fused_operators(
+                    folder / variant.onnx.path,
+                    variant.session_options,
+                    scratch=self.project.build_folder,
+                )
                 for variant in value.variants
             },
         }

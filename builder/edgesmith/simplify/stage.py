@@ -7,10 +7,16 @@ from pathlib import Path
 from edgesmith.export.stage import checked_sizes
 from edgesmith.model import onnx_file
 from edgesmith.model.user_code import own_interpreter
+from edgesmith.model.weight_files import copy_model
 from edgesmith.project.project import Project
-from edgesmith.simplify.clean_up import clean_up
+from edgesmith.simplify.clean_up import CleanUp, clean_up
 from edgesmith.stages import Context, Made, Stage, StageResult
 from edgesmith.values import ExportedModel, SimplifiedModel
+
+_TOO_LARGE = (
+    "its weights are more than the 2 GB that the passes can hold; ONNX Runtime still fuses its"
+    " operators when it loads the model"
+)
 
 
 def simplify_stage(
@@ -47,8 +53,13 @@ def _simplify(
     context: Context,
 ) -> SimplifiedModel:
     path = folder / "model.onnx"
-    cleaned = clean_up(project, before, path, sizes=sizes, context=context)
-    described = onnx_file.describe(onnx_file.load(path), path)
+    if exported.onnx.data_files:
+        copy_model(before.parent, exported.onnx, path)
+        cleaned = CleanUp(passes=(), reason=_TOO_LARGE)
+        context.events.info(f"simplify: the model is kept as it is: {_TOO_LARGE}")
+    else:
+        cleaned = clean_up(project, before, path, sizes=sizes, context=context)
+    described = onnx_file.describe_file(path)
     return SimplifiedModel(
         onnx=described,
         simplified=not cleaned.reason,

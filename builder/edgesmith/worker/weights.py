@@ -21,6 +21,18 @@ def weights_digest(module: Any) -> str:
     return digest.hexdigest()
 
 
+def weights_bytes(module: Any) -> int:
+    """Bytes of all parameters and buffers; what has two names counts once."""
+    import torch
+
+    tensors = [one for one in module.state_dict().values() if isinstance(one, torch.Tensor)]
+    sizes = {
+        (one.data_ptr(), tuple(one.shape), one.dtype): one.numel() * one.element_size()
+        for one in tensors
+    }
+    return sum(sizes.values())
+
+
 def weights_with_nan(module: Any) -> list[str]:
     """Names of parameters and buffers that hold NaN."""
     import torch

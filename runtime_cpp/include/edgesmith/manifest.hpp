@@ -15,10 +15,11 @@ namespace edgesmith {
 /// One form of the model in a bundle.
 struct Variant {
   std::string name;
-  std::string path;              ///< Relative to the bundle, safe to open below it.
-  std::string precision;         ///< "fp32", "fp16" or "int8".
-  std::string encoding;          ///< How integers are laid out, such as "u8s8"; for people.
-  std::string provider = "cpu";  ///< As in SessionSettings.
+  std::string path;               ///< Relative to the bundle, safe to open below it.
+  std::vector<std::string> data;  ///< Files beside it with weights that one file can't hold.
+  std::string precision;          ///< "fp32", "fp16" or "int8".
+  std::string encoding;           ///< How integers are laid out, such as "u8s8"; for people.
+  std::string provider = "cpu";   ///< As in SessionSettings.
   std::string optimization_level = "all";     ///< For optimization_level_from_name().
   std::map<std::string, std::string> config;  ///< Session configuration entries.
   int threads = 1;                            ///< Intra-op, 0 to 4096; 0: the runtime decides.

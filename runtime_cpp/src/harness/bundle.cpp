@@ -39,7 +39,13 @@ Status check_file(const Bundle& bundle, const std::string& relative, FileDigest&
 Result<Candidate> bundle_candidate(const Bundle& bundle, const Variant& variant) {
   FileDigest digest;
   if (Status status = check_file(bundle, variant.path, digest); !status) return status.error();
-  return Candidate{variant, bundle.root + "/" + variant.path, digest.sha256, digest.bytes};
+  Candidate candidate{variant, bundle.root + "/" + variant.path, digest.sha256, digest.bytes};
+  for (const std::string& path : variant.data) {
+    FileDigest data;
+    if (Status status = check_file(bundle, path, data); !status) return status.error();
+    candidate.bytes += data.bytes;
+  }
+  return candidate;
 }
 
 Result<Workload> loose_workload(const Bundle& bundle, const Options& options) {
@@ -90,6 +96,19 @@ Result<std::string> find_samples(const Bundle& bundle, const std::vector<std::st
     return bundle.root + "/" + name;
   }
   return Error{ErrorCode::kIntegrity, "the bundle below " + bundle.root + " holds no samples"};
+}
+
+/// The size of a variant's files by the manifest, null when it does not list them.
+json listed_bytes(const Manifest& manifest, const Variant& variant) {
+  const ManifestFile* model = manifest.find_file(variant.path);
+  if (model == nullptr) return nullptr;
+  std::uint64_t total = model->bytes;
+  for (const std::string& path : variant.data) {
+    const ManifestFile* data = manifest.find_file(path);
+    if (data == nullptr) return nullptr;
+    total += data->bytes;
+  }
+  return total;
 }
 
 }  // namespace
@@ -168,7 +187,7 @@ json bundle_json(const Bundle& bundle, const std::vector<Candidate>& loose) {
     const ManifestFile* file = manifest.find_file(variant.path);
     result["variants"].push_back({{"name", variant.name},
                                   {"sha256", file == nullptr ? json(nullptr) : json(file->sha256)},
-                                  {"bytes", file == nullptr ? json(nullptr) : json(file->bytes)},
+                                  {"bytes", listed_bytes(manifest, variant)},
                                   {"precision", variant.precision},
                                   {"encoding", variant.encoding}});
   }
