@@ -108,6 +108,29 @@ def test_onnxsim_has_the_passes_that_are_named() -> None:
     assert named <= set(onnxsim_cpp2py_export._list_optimizers())
 
 
+LINEAR = """<ir_version: 9, opset_import: ["": 18]>
+linear (float[{dims}, 4] x) => (float[{dims}, 4] y) {{
+    same = Identity(x)
+    a = MatMul(same, w)
+    c = Add(a, b)
+    d = Relu(c)
+    e = MatMul(d, w)
+    y = Add(e, b)
+}}"""
+PRODUCTS = ["MatMul", "Add", "Relu", "MatMul", "Add"]
+GEMMS = ["Reshape", "Gemm", "Relu", "Gemm", "Reshape"]
+
+
+@pytest.mark.parametrize(("dims", "found"), [("2, 3", GEMMS), ("N, L", PRODUCTS)])
+def test_a_product_stays_where_a_gemm_would_compute_shapes(dims: str, found: list[str]) -> None:
+    constants = {"w": weights(4, 4), "b": weights(4, seed=1)}
+    model = model_of(LINEAR.format(dims=dims), constants)
+    by_itself = native.run_optimizers(model, native.NO_OPS)
+    assert operators(by_itself) == PRODUCTS
+    done = run_passes(model, PASSES, {"N": [1, 2], "L": [2, 5]})
+    assert operators(done.model) == found
+
+
 def test_a_network_whose_weights_are_computed_stays_small() -> None:
     """onnx's ResNet-50 of 80 kB has ConstantOfShape nodes for 100 MB of weights."""
     model = onnx.load(LIGHT / "light_squeezenet.onnx")
