@@ -121,10 +121,9 @@ class Pipeline:
 
     def quantized(self, target: str) -> StageResult[QuantizedModel]:
         """Raises GateError when the accuracy budget is missed; the files are there then too."""
-        simplified = self.simplified()
-        require_small_enough(self.project, self.project.target(target), simplified.value)
+        require_small_enough(self.project, self.project.target(target), self.exported().value)
         inputs = QuantizeInputs(
-            simplified=simplified,
+            simplified=self.simplified(),
             calibration=self.calibration(),
             ranges=self.ranges,
             evaluation=self.evaluation(),

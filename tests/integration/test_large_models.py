@@ -165,6 +165,14 @@ def test_integers_are_refused_before_data_is_read(place: Place) -> None:
     assert 'set precision = "fp32"' in said
 
 
+def test_a_32_bit_target_is_refused(place: Place) -> None:
+    text = (place.folder / "edgesmith.toml").read_text()
+    (place.folder / "edgesmith.toml").write_text(text.replace("linux-x86_64", "linux-armv7"))
+    code, _, said = place.run("quantize")
+    assert code == 3
+    assert "a program of linux-armv7 can't load more than 2 GB" in said
+
+
 def cut(folder: Path) -> str:
     path = folder / "weights.bin"
     path.write_bytes(path.read_bytes()[:-1])

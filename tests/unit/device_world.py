@@ -24,6 +24,7 @@ CONTENT = {
     "golden/samples.safetensors": ("golden", "0644", b"golden"),
     "licenses/LICENSE": ("licence", "0644", b"licence"),
     "bench/fp32.onnx": ("bench", "0644", b"fp32 model"),
+    "bench/model.onnx.data": ("bench", "0644", b"its weights"),
     "bench/samples.safetensors": ("bench", "0644", b"evaluation"),
 }
 
@@ -49,6 +50,7 @@ def write_bundle(folder: Path, *, version: str = "1.0.0", sequence: int | None =
             }
         )
     variants = [_variant("int8", "u8s8", "model"), _variant("fp32", "float", "bench")]
+    variants[1]["data"] = ["bench/model.onnx.data"]
     manifest = {
         "schema_version": "1.0",
         "model": {"name": "digits", "version": version},

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from edgesmith.bundle import archive
 from edgesmith.bundle.archive import write_archive
 from edgesmith.bundle.assemble import sequence_of
 from edgesmith.bundle.content import is_safe_path
 from edgesmith.bundle.elf import read_elf, requirements
-from edgesmith.bundle.manifest import parse_manifest
+from edgesmith.bundle.manifest import parse_manifest, read_manifest
 from edgesmith.bundle.verify import verify_bundle
 from edgesmith.errors import IntegrityError, ToolchainError
 from edgesmith.hashing import sha256_bytes, sha256_file
@@ -183,6 +184,26 @@ def test_wrong_fields_are_refused(where: tuple[Any, ...], value: object) -> None
 def test_what_is_no_manifest_is_refused(data: bytes) -> None:
     with pytest.raises(IntegrityError):
         parse_manifest(data, Path("m"))
+
+
+def test_a_file_that_the_plain_header_cannot_hold_gets_another(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = read_manifest(bundle)
+    largest = max(file.bytes for file in manifest.files)
+    for limit, magic in ((largest + 1, b"ustar\x0000"), (largest, b"ustar  \x00")):
+        monkeypatch.setattr(archive, "_USTAR_LIMIT_BYTES", limit)
+        write_archive(bundle, manifest, tmp_path / "a.tar")
+        assert (tmp_path / "a.tar").read_bytes()[257:265] == magic
+    with pytest.raises(ValueError, match="overflow"):
+        _header(8**11)
+    _header(8**11 - 1)
+
+
+def _header(size: int) -> bytes:
+    info = tarfile.TarInfo("x")
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
 
 
 def test_the_archive_depends_on_the_bundle_only(bundle: Path, tmp_path: Path) -> None:

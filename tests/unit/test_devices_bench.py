@@ -107,7 +107,7 @@ def test_the_harness_finds_a_whole_bundle_and_nothing_stays(world: World, tmp_pa
     assert harness_of(world).seen == {f["path"] for f in manifest["files"]} | {"manifest.json"}
     assert scratch_folders(world) == []
     assert all("/scratch-" in name for name in world.facts.sent)
-    assert len(world.facts.sent) == 2
+    assert len(world.facts.sent) == 3
 
 
 def test_the_report_is_complete(world: World, tmp_path: Path) -> None:
@@ -188,6 +188,8 @@ def test_a_harness_that_dies_leaves_a_failed_report(
     report = load_report(measured.file)
     assert [run["verdict"] for run in report["runs"]] == ["failed", "failed"]
     assert report["error"]["signal"] == (-code if code < 0 else None)
+    sizes = {one["name"]: one["bytes"] for one in report["context"]["bundle"]["variants"]}
+    assert sizes == {"int8": len("int8 model"), "fp32": len("fp32 model" + "its weights")}
     assert "loading" in report["error"]["message"]
     assert "\x1b" not in report["error"]["message"]
     assert report["decision"]["ship"] is None

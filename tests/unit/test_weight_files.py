@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -141,18 +143,89 @@ def test_a_copy_takes_the_weights_along(tmp_path: Path, source: Path) -> None:
     assert beside.read_bytes() == path.with_name("model.onnx.data").read_bytes()
 
 
-def test_the_limit_counts_what_lies_in_other_files(
+def test_the_limit_counts_tensors_and_not_files(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One file may hold several models, and two tensors the same part of it."""
+    with source.with_name("one.bin").open("ab") as file:
+        file.truncate(50 * LARGE)
     model = onnx_file.load(source, data=False)
-    whole = model.ByteSize() + 6 * LARGE
+    whole = model.ByteSize() + 4 * LARGE + (64 << 10)
     for limit, large in ((whole, False), (whole - 1, True)):
         monkeypatch.setattr(onnx_file, "MAX_PROTOBUF_BYTES", limit)
-        assert weight_files.is_too_large(model, source, shown_as="it") is large
+        assert weight_files.is_too_large(model, shown_as="it") is large
 
 
-def test_a_file_that_is_missing_is_named(source: Path) -> None:
+def set_entry(source: Path, name: str, value: str | None) -> None:
+    """An entry of the tensor 'second' becomes another, or is gone."""
+    model = onnx.load(source, load_external_data=False)
+    tensor = next(one for one in model.graph.initializer if one.name == "second")
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    del tensor.external_data[:]
+    entries.pop(name)
+    for key, text in entries.items() if value is None else {**entries, name: value}.items():
+        tensor.external_data.add(key=key, value=text)
+    source.write_bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("offset", "-5"),
+        ("offset", "1e3"),
+        ("length", "-1"),
+        ("length", "-2"),
+        ("length", str(2 * LARGE - 1)),
+        ("length", str(2 * LARGE + 1)),
+        ("length", "many"),
+        ("location", ""),
+        ("location", None),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused(source: Path, name: str, value: str | None) -> None:
+    set_entry(source, name, value)
+    for data in (False, True):
+        with pytest.raises(ModelError, match=r"the tensor 'second' of \d+ bytes says"):
+            onnx_file.load(source, data=data)
+
+
+@pytest.mark.parametrize(("name", "value"), [("length", "0"), ("length", None), ("offset", None)])
+def test_what_may_be_left_out_may(
+    tmp_path: Path, source: Path, data: bytes, name: str, value: str | None
+) -> None:
+    set_entry(source, name, value)
+    found = onnx.load(taken(source, tmp_path / "to")).graph.initializer
+    second = next(one for one in found if one.name == "second")
+    assert numpy_helper.to_array(second).tobytes() == data[::-1][: 2 * LARGE]
+
+
+def test_values_in_the_model_count_more_than_a_note_of_another_place(
+    tmp_path: Path, source: Path
+) -> None:
+    model = onnx.load(source, load_external_data=False)
+    tensor = next(one for one in model.graph.initializer if one.name == "small")
+    tensor.data_location = TensorProto.DEFAULT
+    tensor.raw_data = b"x" * (64 << 10)
+    source.write_bytes(model.SerializeToString())
+    found = onnx.load(taken(source, tmp_path / "to")).graph.initializer
+    small = next(one for one in found if one.name == "small")
+    assert small.raw_data == b"x" * (64 << 10)
+    assert not small.external_data
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_named(tmp_path: Path, source: Path) -> None:
     model = onnx_file.load(source, data=False)
-    source.with_name("one.bin").unlink()
-    with pytest.raises(ModelError, match=r"'one\.bin' is missing"):
-        weight_files.is_too_large(model, source, shown_as="it")
+    file = source.with_name("one.bin")
+    file.write_bytes(file.read_bytes()[: LARGE // 2])
+    (tmp_path / "to").mkdir()
+    with pytest.raises(ModelError, match=r"'one\.bin' can't be read: it became shorter"):
+        weight_files.save_with_data(model, source, tmp_path / "to" / "model.onnx")
+
+
+def test_a_file_that_may_not_be_read_is_named(source: Path) -> None:
+    file = source.with_name("one.bin")
+    with (
+        mock.patch.object(os, "access", lambda path, mode: Path(path) != file),
+        pytest.raises(ModelError, match=r"'one\.bin' can't be read: permission denied"),
+    ):
+        onnx_file.load(source, data=False)

@@ -34,7 +34,9 @@ _ROLE_OF_FOLDER: dict[str, Role] = {
     "bench": "bench",
     "licenses": "licence",
 }
+# Reading and hashing a large model from a slow disk comes on top.
 _SELF_TEST_TIMEOUT_S = 600.0
+_SLOWEST_BYTES_PER_S = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,8 @@ def assemble_bundle(
         (folder / MANIFEST).write_text(text + "\n")
         (folder / MANIFEST).chmod(0o644)
     manifest = verify_bundle(folder)
-    _self_test(folder, request, events)
+    release_bytes = sum(file.bytes for file in files if file.role in RELEASE_ROLES)
+    _self_test(folder, request, release_bytes, events)
     return _bundle(folder, manifest, request)
 
 
@@ -192,7 +195,9 @@ def _requires(
     }
 
 
-def _self_test(folder: Path, request: BundleRequest, events: EventStream) -> None:
+def _self_test(
+    folder: Path, request: BundleRequest, release_bytes: int, events: EventStream
+) -> None:
     if not runs_here(request.platform.elf):
         platform = request.platform.name
         events.info(f"the self-test of a {platform} bundle needs a device: skipped here")
@@ -206,7 +211,7 @@ def _self_test(folder: Path, request: BundleRequest, events: EventStream) -> Non
         argv=[folder / "bin" / "harness", "verify"],
         purpose="the bundle's self-test on this machine",
         hint="the compiled program disagrees with the reference outputs: see its message",
-        timeout_s=_SELF_TEST_TIMEOUT_S,
+        timeout_s=_SELF_TEST_TIMEOUT_S + release_bytes / _SLOWEST_BYTES_PER_S,
         error=HarnessError,
         env={},
     )

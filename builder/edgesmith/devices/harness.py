@@ -241,10 +241,11 @@ def _context(release: Release, death: Death, machine: str, started_at: str) -> d
 
 def _variant(variant: Mapping[str, Any], release: Release) -> dict[str, Any]:
     file = release.file(str(variant["path"]))
+    beside = [release.file(str(path)).bytes for path in variant.get("data", ())]
     return {
         "name": str(variant["name"]),
         "sha256": file.sha256,
-        "bytes": file.bytes,
+        "bytes": file.bytes + sum(beside),
         "precision": variant.get("precision"),
         "encoding": variant.get("encoding"),
     }

@@ -20,7 +20,9 @@ from edgesmith.events import EventStream, Progress
 if TYPE_CHECKING:
     from edgesmith.project.project import Device
 
+# Connecting, hashing, the self-test; sending comes on top, at the slowest link worth waiting for.
 FLASH_TIMEOUT_S = 900.0
+_SLOWEST_BYTES_PER_S = 500_000
 # Incoming files and the release stand side by side until the switch; file systems need slack.
 _SPACE_FACTOR = 2
 _SPACE_MARGIN_BYTES = 8 * 1024 * 1024
@@ -56,11 +58,14 @@ class Installation:
 
 @dataclass(frozen=True, kw_only=True)
 class FlashOptions:
-    """What the user allows: skipping the self-test, an older version than the current one."""
+    """What the user allows: skipping the self-test, an older version than the current one.
+
+    `timeout_s` is for all of it; None: by the release's size.
+    """
 
     self_test: bool = True
     allow_downgrade: bool = False
-    timeout_s: float = FLASH_TIMEOUT_S
+    timeout_s: float | None = None
 
     def installer_options(self) -> tuple[str, ...]:
         flags = {"--no-self-test": not self.self_test, "--allow-downgrade": self.allow_downgrade}
@@ -91,7 +96,8 @@ def flash(
 
 def _flash(release: Release, transport: Transport, options: FlashOptions) -> Installation:
     installer = Installer(transport, release.model)
-    deadline = Deadline.after(options.timeout_s)
+    by_size_s = FLASH_TIMEOUT_S + release.release_bytes / _SLOWEST_BYTES_PER_S
+    deadline = Deadline.after(options.timeout_s or by_size_s)
     facts = probe(transport, release.requires, deadline)
     if not facts.shell:
         # Without a shell to look at, the kernel's word has to do.

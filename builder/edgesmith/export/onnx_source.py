@@ -8,6 +8,7 @@ from typing import Any
 from edgesmith.cache import observe
 from edgesmith.errors import ModelError, UsageError
 from edgesmith.model import numeric, onnx_file, weight_files
+from edgesmith.model.external_data import data_files
 from edgesmith.project.project import Project
 from edgesmith.stages import Made
 from edgesmith.values import ExportAttempt, ExportedModel, OnnxFile, ParityCheck
@@ -47,13 +48,13 @@ def _copy(source: Path, path: Path, *, shown_as: str) -> list[Path]:
     Those of a model over 2 GB are written beside it, without being held in memory.
     """
     model = onnx_file.load(source, shown_as=shown_as, data=False)
-    outside = onnx_file.external_data(model, source, shown_as=shown_as)
-    large = weight_files.is_too_large(model, source, shown_as=shown_as)
+    outside = data_files(model, source, shown_as=shown_as)
+    large = weight_files.is_too_large(model, shown_as=shown_as)
     if outside and not large:
         model = onnx_file.load(source, shown_as=shown_as)
     onnx_file.strip_traces(model)
     if large:
-        weight_files.save_with_data(model, source, path)
+        weight_files.save_with_data(model, source, path, shown_as=shown_as)
     else:
         onnx_file.save(model, path)
     return [source.parent / name for name in sorted(outside)]

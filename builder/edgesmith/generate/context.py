@@ -74,6 +74,7 @@ class VariantContext:
 
     name: str
     path: str
+    data: tuple[str, ...]
     precision: str
     provider: str
     threads: int
@@ -182,6 +183,7 @@ def _variant(one: VariantFile, default_variant: str) -> VariantContext:
     return VariantContext(
         name=variant.name,
         path=variant_path(variant.name, default_variant),
+        data=data_paths(variant, default_variant),
         precision=variant.precision,
         provider=variant.provider,
         threads=variant.threads,

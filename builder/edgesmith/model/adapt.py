@@ -144,30 +144,43 @@ def _parity(
     preprocess: Mapping[str, Preprocess],
     sizes: Mapping[str, Sequence[int]],
 ) -> tuple[ParityCheck, ...]:
-    before, after = numeric.open_session(bare[0]), numeric.open_session(adapted[0])
     names = dict.fromkeys(d for one in bare[1] for d in one.dims if isinstance(d, str))
     values = {name: tuple(sizes.get(name, (1, 2))) for name in names}
     half = any(steps.to == "float16" for steps in preprocess.values())
     tolerance = numeric.HALF_TOLERANCE_REL if half else numeric.FLOAT_TOLERANCE_REL
-    checks = []
-    for number in range(max(map(len, values.values()), default=1)):
-        chosen = {name: found[number % len(found)] for name, found in values.items()}
-        for seed in PARITY_SEEDS:
-            feeds = numeric.random_feeds(adapted[1], chosen, seed=seed)
-            prepared = {
-                name: definition.apply(array, preprocess[name].as_json())
-                if name in preprocess
-                else array
-                for name, array in feeds.items()
-            }
-            checks.append(
-                numeric.compare(
-                    numeric.run_session(before, prepared, shown_as="the exported model"),
-                    numeric.run_session(after, feeds, shown_as="the model with [preprocess]"),
-                    against="the model without [preprocess]",
-                    inputs=f"random draw {seed}",
-                    sizes=chosen,
-                    tolerance_rel=tolerance,
-                )
-            )
-    return tuple(checks)
+    chosen = [
+        {name: found[number % len(found)] for name, found in values.items()}
+        for number in range(max(map(len, values.values()), default=1))
+    ]
+    draws = [(one, seed) for one in chosen for seed in PARITY_SEEDS]
+    # One session after the other: two of a large model may not fit into memory.
+    wanted = _outputs(bare[0], adapted[1], draws, preprocess)
+    found = _outputs(adapted[0], adapted[1], draws, {})
+    return tuple(
+        numeric.compare(
+            before,
+            after,
+            against="the model without [preprocess]",
+            inputs=f"random draw {seed}",
+            sizes=sizes_drawn,
+            tolerance_rel=tolerance,
+        )
+        for (sizes_drawn, seed), before, after in zip(draws, wanted, found, strict=True)
+    )
+
+
+def _outputs(
+    model: Path,
+    fed: tuple[TensorInfo, ...],
+    draws: Sequence[tuple[Mapping[str, int], int]],
+    preprocess: Mapping[str, Preprocess],
+) -> list[dict[str, Any]]:
+    """The model's outputs for each draw of what is fed, prepared by the definition in numpy."""
+    session = numeric.open_session(model)
+    outputs = []
+    for sizes, seed in draws:
+        feeds = numeric.random_feeds(fed, sizes, seed=seed)
+        for name, steps in preprocess.items():
+            feeds[name] = definition.apply(feeds[name], steps.as_json())
+        outputs.append(numeric.run_session(session, feeds, shown_as=model.name))
+    return outputs

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from edgesmith.model import onnx_file
+from edgesmith.model.external_data import tensor_bytes
 from edgesmith.model.value_types import ValueType, value_types
 from edgesmith.values import RECORD, OnnxFile, PassRecord, SimplifiedModel, read_record
 
@@ -215,5 +216,5 @@ def _parameter(tensor: onnx.TensorProto) -> Parameter:
         name=tensor.name,
         shape=tuple(tensor.dims),
         dtype=_type_name(tensor.data_type),
-        bytes=tensor.ByteSize() if inside else onnx_file.tensor_bytes(tensor),
+        bytes=tensor.ByteSize() if inside else tensor_bytes(tensor),
     )

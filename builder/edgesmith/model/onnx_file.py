@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesmith.errors import ModelError
 from edgesmith.hashing import sha256_file
+from edgesmith.model.external_data import data_files, whole_bytes
 from edgesmith.values import DataFile, OnnxFile, TensorInfo
 
 if TYPE_CHECKING:
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 
 # Above this size protobuf can't hold a model in one file.
 MAX_PROTOBUF_BYTES = 2**31 - 1
-
-# Types that share bytes.
-_PACKED_BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}
 
 _ELEMENT_TYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
@@ -42,9 +38,9 @@ def load(
     _require_readable(path, where)
     try:
         model = onnx.load(path, load_external_data=False)
-        outside = external_data(model, path, shown_as=where)
+        outside = data_files(model, path, shown_as=where)
         if outside and data:
-            _refuse_too_large(path.stat().st_size + sum(outside.values()), where)
+            _refuse_too_large(whole_bytes(model, shown_as=where), where)
             onnx.load_external_data_for_model(model, str(path.parent))
         if check:
             onnx.checker.check_model(str(path) if outside else model)
@@ -77,86 +73,14 @@ def _require_readable(path: Path, where: str) -> None:
         )
 
 
-def external_data(model: onnx.ModelProto, path: Path, *, shown_as: str) -> dict[str, int]:
-    """The files that hold tensors of the model at `path`, with their sizes in bytes.
-
-    Raises ModelError for one that is missing, too short, or outside the model's folder: it must
-    lie below it, reached without links.
-    """
-    found: dict[str, int] = {}
-    for tensor in all_tensors(model):
-        place = {entry.key: entry.value for entry in tensor.external_data}
-        name = place.get("location")
-        if name is None:
-            continue
-        if name not in found:
-            found[name] = _size_of_data(path, name, shown_as)
-        end = int(place.get("offset", 0)) + int(place.get("length", 0) or tensor_bytes(tensor))
-        if end > found[name]:
-            raise ModelError(
-                f"its external data '{name}' has {found[name]} bytes, the tensor '{tensor.name}'"
-                f" ends at {end}",
-                where=shown_as,
-                hint="the file was not copied whole: copy it again",
-            )
-    return found
-
-
-def _size_of_data(path: Path, name: str, where: str) -> int:
-    target = Path(name)
-    inside = path.parent / target
-    linked = any((path.parent / part).is_symlink() for part in (target, *target.parents[:-1]))
-    if target.is_absolute() or ".." in target.parts or linked:
-        raise ModelError(
-            f"its external data '{name}' lies outside the model's folder",
-            where=where,
-            hint="save the model again with its data beside it",
-        )
-    if not inside.is_file():
-        raise ModelError(
-            f"its external data '{name}' is missing",
-            where=where,
-            hint="copy that file beside the model too, or save the model as one file",
-        )
-    return inside.stat().st_size
-
-
-def tensor_bytes(tensor: onnx.TensorProto) -> int:
-    """The size of a tensor's values, wherever they lie; 0 for text."""
-    from onnx import TensorProto, helper
-
-    if tensor.data_type in (TensorProto.STRING, TensorProto.UNDEFINED):
-        return 0
-    bits = _PACKED_BITS.get(TensorProto.DataType.Name(tensor.data_type))
-    if bits is None:
-        bits = 8 * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
-    return int(math.prod(tensor.dims) * bits + 7) // 8
-
-
 def _refuse_too_large(size: int, where: str) -> None:
     if size > MAX_PROTOBUF_BYTES:
         raise ModelError(
             f"the model has {size / 1e9:.1f} GB, more than the 2 GB that one ONNX file can hold",
             where=where,
-            hint="this version builds models of up to 2 GB: split the model or use fewer weights",
+            hint="write its weights to a second file: onnx.save_model(...,"
+            " save_as_external_data=True)",
         )
-
-
-def all_tensors(model: Any) -> Iterable[Any]:
-    """The stored tensors of a model: its initializers, and those in its nodes' attributes."""
-    # A function's body has nodes as a graph has, but no weights.
-    graphs = [model.graph, *model.functions]
-    while graphs:
-        graph = graphs.pop()
-        yield from getattr(graph, "initializer", ())
-        for node in graph.node:
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    yield attribute.t
-                yield from attribute.tensors
-                graphs.extend(attribute.graphs)
-                if attribute.HasField("g"):
-                    graphs.append(attribute.g)
 
 
 def strip_traces(model: onnx.ModelProto) -> None:
@@ -209,7 +133,7 @@ def describe(model: onnx.ModelProto, path: Path) -> OnnxFile:
 
     Its data need not be loaded: what lies in other files is told by the model.
     """
-    outside = external_data(model, path, shown_as=path.name)
+    outside = data_files(model, path, shown_as=path.name)
     initializers = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in initializers]
     return OnnxFile(

@@ -9,10 +9,12 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from edgesmith.errors import ModelError
 from edgesmith.files import copy_file
 from edgesmith.model import onnx_file
+from edgesmith.model.external_data import Place, all_tensors, place_of, whole_bytes
 from edgesmith.values import OnnxFile
 
 if TYPE_CHECKING:
@@ -27,32 +29,30 @@ _ALIGNMENT_BYTES = 4096
 _CHUNK_BYTES = 8 << 20
 
 
-def is_too_large(model: onnx.ModelProto, path: Path, *, shown_as: str) -> bool:
-    """Whether the model at `path`, loaded without its data, can't become one file.
-
-    Raises ModelError for files with data that are missing, short or elsewhere.
-    """
-    outside = onnx_file.external_data(model, path, shown_as=shown_as)
-    return bool(model.ByteSize() + sum(outside.values()) > onnx_file.MAX_PROTOBUF_BYTES)
+def is_too_large(model: onnx.ModelProto, *, shown_as: str) -> bool:
+    """Whether the model, loaded without its data, can't become one file."""
+    return whole_bytes(model, shown_as=shown_as) > onnx_file.MAX_PROTOBUF_BYTES
 
 
-def save_with_data(model: onnx.ModelProto, source: Path, path: Path) -> None:
+def save_with_data(
+    model: onnx.ModelProto, source: Path, path: Path, *, shown_as: str | None = None
+) -> None:
     """Writes the model to `path` and the weights of `source` beside it, as DATA_FILE.
 
     `model` is `source` loaded without its data, and changed in place. Memory does not grow with
-    the weights; the same model gives the same bytes, however its data was laid out.
+    the weights; the same model gives the same bytes, however its data was laid out. Raises
+    ModelError for data that is not what `source` says.
     """
+    where = shown_as or str(source)
     with ExitStack() as opened:
         writer = _DataWriter(opened.enter_context((path.parent / DATA_FILE).open("xb")))
-        files: dict[str, BinaryIO] = {}
-        for tensor in onnx_file.all_tensors(model):
-            place = {entry.key: entry.value for entry in tensor.external_data}
-            if "location" not in place:
-                continue
-            name = place["location"]
-            if name not in files:
-                files[name] = opened.enter_context((source.parent / name).open("rb"))
-            _move(tensor, place, files[name], writer)
+        reader = _DataReader(folder=source.parent, shown_as=where, opened=opened)
+        for tensor in all_tensors(model):
+            place = place_of(tensor, shown_as=where)
+            # A note of a place may be left where the model has the values itself.
+            del tensor.external_data[:]
+            if place is not None:
+                _move(tensor, place, reader, writer)
         digest = writer.sha256()
     model.metadata_props.add(key=DATA_SHA256, value=digest)
     onnx_file.save(model, path)
@@ -65,32 +65,49 @@ def copy_model(folder: Path, model: OnnxFile, target: Path) -> None:
         copy_file(folder / one.path, target.parent / one.path, mode=0o644)
 
 
-def _move(tensor: Any, place: dict[str, str], data: BinaryIO, writer: _DataWriter) -> None:
+def _move(tensor: onnx.TensorProto, place: Place, reader: _DataReader, writer: _DataWriter) -> None:
     """The tensor's bytes into the model or into the writer's file."""
     from onnx import TensorProto
 
-    begin = int(place.get("offset", 0))
-    length = int(place.get("length", 0) or onnx_file.tensor_bytes(tensor))
-    del tensor.external_data[:]
-    data.seek(begin)
-    if length <= _INLINE_BYTES:
+    chunks = reader.chunks(place)
+    if place.length <= _INLINE_BYTES:
         tensor.ClearField("data_location")
-        tensor.raw_data = data.read(length)
+        tensor.raw_data = b"".join(chunks)
         return
-    offset = writer.offset_of((data.name, begin, length), _chunks(data, length))
+    offset = writer.offset_of(place, chunks)
     tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", DATA_FILE), ("offset", offset), ("length", length)):
+    for key, value in (("location", DATA_FILE), ("offset", offset), ("length", place.length)):
         tensor.external_data.add(key=key, value=str(value))
 
 
-def _chunks(data: BinaryIO, length: int) -> Iterator[bytes]:
-    left = length
-    while left:
-        chunk = data.read(min(left, _CHUNK_BYTES))
-        if not chunk:
-            raise OSError(f"{data.name} became shorter while it was read")
-        left -= len(chunk)
-        yield chunk
+class _DataReader:
+    """The source's files of weights, each opened once."""
+
+    def __init__(self, *, folder: Path, shown_as: str, opened: ExitStack) -> None:
+        self._folder, self._shown_as, self._opened = folder, shown_as, opened
+        self._files: dict[str, BinaryIO] = {}
+
+    def chunks(self, place: Place) -> Iterator[bytes]:
+        """The bytes of a place, piece by piece; raises ModelError when there are fewer."""
+        try:
+            if place.file not in self._files:
+                opened = (self._folder / place.file).open("rb")
+                self._files[place.file] = self._opened.enter_context(opened)
+            file = self._files[place.file]
+            file.seek(place.offset)
+            left = place.length
+            while left:
+                chunk = file.read(min(left, _CHUNK_BYTES))
+                if not chunk:
+                    raise OSError("it became shorter while it was read")
+                left -= len(chunk)
+                yield chunk
+        except OSError as error:
+            raise ModelError(
+                f"its external data '{place.file}' can't be read: {error.strerror or error}",
+                where=self._shown_as,
+                hint="copy the file again",
+            ) from error
 
 
 class _DataWriter:
@@ -99,16 +116,16 @@ class _DataWriter:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._hash = hashlib.sha256()
-        self._written: dict[tuple[str, int, int], int] = {}
+        self._written: dict[Place, int] = {}
 
-    def offset_of(self, identity: tuple[str, int, int], chunks: Iterator[bytes]) -> int:
-        """Where these bytes begin; they are written unless `identity` was before."""
-        if identity not in self._written:
+    def offset_of(self, source: Place, chunks: Iterator[bytes]) -> int:
+        """Where the bytes of `source` begin here; they are written unless they were before."""
+        if source not in self._written:
             self._put(b"\0" * (-self._file.tell() % _ALIGNMENT_BYTES))
-            self._written[identity] = self._file.tell()
+            self._written[source] = self._file.tell()
             for chunk in chunks:
                 self._put(chunk)
-        return self._written[identity]
+        return self._written[source]
 
     def _put(self, data: bytes) -> None:
         self._file.write(data)

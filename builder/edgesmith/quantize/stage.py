@@ -26,6 +26,7 @@ from edgesmith.quantize.ranges import Ranges
 from edgesmith.quantize.static import QuantizationPlan, quantize_static
 from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
 from edgesmith.values import (
+    ExportedModel,
     MetricValue,
     QuantizedModel,
     SampleSet,
@@ -38,6 +39,7 @@ from edgesmith.values import (
 REPORT_FILE = "report.json"
 REPORT_SCHEMA_VERSION = "1.0"
 AUTOMATIC_METHODS = ("minmax", "percentile", "entropy")
+_SMALL_BITS = 32
 # ONNX Runtime would quantize, at load, float weights that [quantize] exclude keeps in float.
 NO_SILENT_QUANTIZATION = {"optimization.disable_specified_optimizers": "WeightBiasQuantization"}
 # Equal outputs up to rounding are above 100 dB; other kernels of another CPU give at least
@@ -133,13 +135,21 @@ def _runs_metrics(project: Project, interpreter: Interpreter) -> dict[str, Any] 
     return {"depends": depends, "tools": dict(interpreter.versions)}
 
 
-def require_small_enough(project: Project, target: Target, simplified: SimplifiedModel) -> None:
-    """Raises ModelError when a model of more than 2 GB is to become INT8."""
-    if target.quantize.precision != "int8" or not simplified.onnx.data_files:
+def require_small_enough(project: Project, target: Target, exported: ExportedModel) -> None:
+    """Raises ModelError when a model of more than 2 GB can't become what the target needs."""
+    if not exported.onnx.data_files:
+        return
+    size = f"the model has {exported.onnx.total_bytes / 1e9:.1f} GB"
+    if target.platform.elf.bits == _SMALL_BITS:
+        raise ModelError(
+            f"{size}; a program of {target.platform.name} can't load more than 2 GB",
+            where=f"{project.file}, targets.{target.name}",
+            hint="take a 64-bit platform, or a smaller model",
+        )
+    if target.quantize.precision != "int8":
         return
     raise ModelError(
-        f"the model has {simplified.onnx.total_bytes / 1e9:.1f} GB; quantization holds a model in"
-        " one file, which takes at most 2 GB",
+        f"{size}; quantization holds a model in one file, which takes at most 2 GB",
         where=f"{project.file}, quantize.precision, target '{target.name}'",
         hint='set precision = "fp32" under [quantize] or for this target',
     )
