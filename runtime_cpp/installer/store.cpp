@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <set>
 
 #include "digest.hpp"
 
@@ -166,12 +167,14 @@ Status Store::verify(const std::string& id) const {
 }
 
 std::vector<ManifestFile> release_files(const Manifest& manifest) {
-  const std::string& model = manifest.find_variant(manifest.default_variant)->path;
+  const Variant& variant = *manifest.find_variant(manifest.default_variant);
+  std::set<std::string> model(variant.data.begin(), variant.data.end());
+  model.insert(variant.path);
   std::vector<ManifestFile> files;
   for (const ManifestFile& file : manifest.files) {
     const bool always = file.role == "app" || file.role == "runtime" || file.role == "golden" ||
                         file.role == "licence";
-    if (always || (file.role == "model" && file.path == model)) files.push_back(file);
+    if (always || (file.role == "model" && model.count(file.path) > 0)) files.push_back(file);
   }
   return files;
 }

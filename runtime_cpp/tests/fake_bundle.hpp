@@ -24,7 +24,12 @@ struct FakeBundle {
   std::vector<BundleFile> files;
 };
 
-/// A bundle whose default variant is "int8" at model/int8.onnx.
+inline bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+/// A bundle whose default variant is "int8" at model/int8.onnx. A file PATH.data belongs to the
+/// variant at PATH.
 /// \param multiply_adds What the manifest says of every variant.
 inline FakeBundle make_bundle(int sequence, std::vector<BundleFile> files,
                               const std::string& schema_version = "1.0",
@@ -41,9 +46,15 @@ inline FakeBundle make_bundle(int sequence, std::vector<BundleFile> files,
                     {"role", file.role}});
     const std::string prefix = "model/";
     if (file.path.compare(0, prefix.size(), prefix) != 0) continue;
+    if (ends_with(file.path, ".data")) continue;
+    json data = json::array();
+    for (const BundleFile& other : files) {
+      if (other.path == file.path + ".data") data.push_back(other.path);
+    }
     const std::string name = file.path.substr(prefix.size(), file.path.find('.') - prefix.size());
     variants.push_back({{"name", name},
                         {"path", file.path},
+                        {"data", data},
                         {"threads", 1},
                         {"operations", {{"multiply_adds_per_sample", multiply_adds}}}});
   }

@@ -50,6 +50,20 @@ void install_upgrade_rollback(Checks& checks) {
   CHECK_EQUAL(document["current"].get<std::string>(), third.id);
 }
 
+void weights_beside_the_model(Checks& checks) {
+  const Device device;
+  std::vector<test::BundleFile> files = bundle_of(1, "one").files;
+  files.push_back({"model/int8.onnx.data", "weights", "model"});
+  files.push_back({"model/fp32.onnx.data", "of another variant", "model"});
+  const FakeBundle bundle = test::make_bundle(1, files);
+  CHECK_EQUAL(device.drop_and_install(bundle), 0);
+  CHECK_EQUAL(test::read_text(device.root + "/current/model/int8.onnx.data"), "weights");
+  CHECK(!fs::exists(device.root + "/current/model/fp32.onnx.data"));
+  CHECK_EQUAL(device.run("verify"), 0);
+  fs::remove(device.root + "/current/model/int8.onnx.data");
+  CHECK_EQUAL(device.run("verify"), 7);
+}
+
 void only_what_is_missing(Checks& checks) {
   const Device device;
   const FakeBundle first = bundle_of(1, "one");
@@ -195,6 +209,7 @@ void installer_replaces_itself(Checks& checks) {
 
 int main() {
   return test::run_all({{"install_upgrade_rollback", install_upgrade_rollback},
+                        {"weights_beside_the_model", weights_beside_the_model},
                         {"only_what_is_missing", only_what_is_missing},
                         {"refusals", refusals},
                         {"a_downgrade_names_the_versions", a_downgrade_names_the_versions},
