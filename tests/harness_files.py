@@ -46,6 +46,7 @@ def good_manifest() -> dict[str, Any]:
         {
             "name": name,
             "path": f"model/{name}.onnx",
+            "data": [],
             "precision": name,
             "encoding": "none",
             "provider": "cpu",

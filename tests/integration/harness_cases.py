@@ -51,6 +51,7 @@ FIELDS: dict[str, dict[str, tuple[bool, tuple[Any, ...]]]] = {
     "variants": {
         "name": (True, (*TEXT, None, "int8")),
         "path": (True, (*TEXT, None, "", "/etc/passwd", "../up.onnx", "model/../../up", "a\nb")),
+        "data": (False, ("w", {}, 1, [1], [""], ["/etc/passwd"], ["a/../../b"])),
         "precision": (False, TEXT),
         "encoding": (False, TEXT),
         "provider": (False, TEXT),
