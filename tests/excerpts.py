@@ -16,6 +16,8 @@ _MASKS = (
     (re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{8,64}\b"), "#"),
     (re.compile(r"(?<![\w-])-?\d+(?:[.,:-]\d+)*(?:e[+-]?\d+)?"), "#"),
     (re.compile(r"# (?:ns|µs|ms|s|B|kB|MB|GB)\b"), "# unit"),
+    # A percentile of which there are too few samples: more where the processes differ.
+    (re.compile(r"\bneeds # samples"), "# unit [#, #]"),
     (re.compile(r"(?<=device )(?!#).*?(?= bundle )"), "this machine"),
     (re.compile(r"\b(?:valid|noisy|throttled|uncontrolled)\b"), "verdict"),
     (re.compile(r"report /?\S.*\.json"), "report FILE"),

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgesmith.cli.main import main
 from edgesmith.model import onnx_file
-from workbench import QUICK
+from workbench import QUICK, Edgesmith
 
 LIMIT_BYTES = 400_000
 FEATURES, LAYERS = 160, 7
@@ -97,9 +97,9 @@ def write_model(path: Path) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path, session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(tmp_path: Path, built: Edgesmith, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(onnx_file, "MAX_PROTOBUF_BYTES", LIMIT_BYTES)
-    monkeypatch.setenv("EDGESMITH_CACHE", str(session_cache))
+    monkeypatch.setenv("EDGESMITH_CACHE", str(built.cache))
     for name, value in QUICK.items():
         monkeypatch.setenv(name, value)
     write_model(tmp_path / "large.onnx")
