@@ -80,8 +80,7 @@ def assemble_bundle(
         (folder / MANIFEST).write_text(text + "\n")
         (folder / MANIFEST).chmod(0o644)
     manifest = verify_bundle(folder)
-    release_bytes = sum(file.bytes for file in files if file.role in RELEASE_ROLES)
-    _self_test(folder, request, release_bytes, events)
+    _self_test(folder, request, content["requires"]["bytes"], events)
     return _bundle(folder, manifest, request)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edgesmith.cache import observe
 from edgesmith.errors import ModelError, UsageError
@@ -13,14 +13,17 @@ from edgesmith.project.project import Project
 from edgesmith.stages import Made
 from edgesmith.values import ExportAttempt, ExportedModel, OnnxFile, ParityCheck
 
+if TYPE_CHECKING:
+    import onnx
+
 
 def take_onnx(project: Project, folder: Path) -> Made[ExportedModel]:
     """Copies the source, as one file where that can hold it; raises ModelError or UsageError."""
     source = project.folder / project.settings.model.source
     shown = f"model.source = {project.settings.model.source!r}"
     path = folder / "model.onnx"
-    outside = _copy(source, path, shown_as=shown)
-    described = onnx_file.describe_file(path)
+    model, outside = _copy(source, path, shown_as=shown)
+    described = onnx_file.describe(model, path)
     _check_declared(project, described)
     parity = _parity(source, path, described)
     bad = numeric.worst(parity)
@@ -42,10 +45,11 @@ def take_onnx(project: Project, folder: Path) -> Made[ExportedModel]:
     return Made(value=value, dependencies=observe(read, base=project.folder))
 
 
-def _copy(source: Path, path: Path, *, shown_as: str) -> list[Path]:
-    """Writes the source without exporters' notes to `path`; returns the source's files of weights.
+def _copy(source: Path, path: Path, *, shown_as: str) -> tuple[onnx.ModelProto, list[Path]]:
+    """Writes the source without exporters' notes to `path`; (what it wrote, the files of weights
+    that it read).
 
-    Those of a model over 2 GB are written beside it, without being held in memory.
+    The weights of a model over 2 GB are written beside it, without being held in memory.
     """
     model = onnx_file.load(source, shown_as=shown_as, data=False)
     outside = data_files(model, source, shown_as=shown_as)
@@ -57,7 +61,7 @@ def _copy(source: Path, path: Path, *, shown_as: str) -> list[Path]:
         weight_files.save_with_data(model, source, path, shown_as=shown_as)
     else:
         onnx_file.save(model, path)
-    return [source.parent / name for name in sorted(outside)]
+    return model, [source.parent / name for name in sorted(outside)]
 
 
 def _check_declared(project: Project, described: OnnxFile) -> None:
@@ -87,23 +91,13 @@ def _check_declared(project: Project, described: OnnxFile) -> None:
 
 def _parity(source: Path, path: Path, described: OnnxFile) -> tuple[ParityCheck, ...]:
     dynamic = {d for one in described.inputs for d in one.dims if isinstance(d, str)}
-    drawn: list[tuple[dict[str, int], dict[str, Any]]] = []
-    for size in (1, 2) if dynamic else (1,):
-        sizes = dict.fromkeys(sorted(dynamic), size)
-        drawn.append((sizes, numeric.random_feeds(described.inputs, sizes, seed=size)))
-    # One after the other: both may not fit into memory.
-    wanted = _outputs(source, drawn, shown_as="the source model")
-    found = _outputs(path, drawn, shown_as="the cleaned model")
+    sizes = [dict.fromkeys(sorted(dynamic), size) for size in ((1, 2) if dynamic else (1,))]
+    feeds = [
+        numeric.random_feeds(described.inputs, one, seed=seed) for seed, one in enumerate(sizes, 1)
+    ]
+    wanted = numeric.outputs_of(source, feeds, shown_as="the source model")
+    found = numeric.outputs_of(path, feeds, shown_as="the cleaned model")
     return tuple(
-        numeric.compare(
-            before, after, against="the source file", inputs="random draw 1", sizes=sizes
-        )
-        for (sizes, _), before, after in zip(drawn, wanted, found, strict=True)
+        numeric.compare(before, after, against="the source file", inputs="random draw 1", sizes=one)
+        for one, before, after in zip(sizes, wanted, found, strict=True)
     )
-
-
-def _outputs(
-    model: Path, drawn: list[tuple[dict[str, int], dict[str, Any]]], *, shown_as: str
-) -> list[dict[str, Any]]:
-    session = numeric.open_session(model)
-    return [numeric.run_session(session, feeds, shown_as=shown_as) for _, feeds in drawn]

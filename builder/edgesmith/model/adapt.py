@@ -153,34 +153,22 @@ def _parity(
         for number in range(max(map(len, values.values()), default=1))
     ]
     draws = [(one, seed) for one in chosen for seed in PARITY_SEEDS]
-    # One session after the other: two of a large model may not fit into memory.
-    wanted = _outputs(bare[0], adapted[1], draws, preprocess)
-    found = _outputs(adapted[0], adapted[1], draws, {})
+    fed = [numeric.random_feeds(adapted[1], one, seed=seed) for one, seed in draws]
+    steps = {name: one.as_json() for name, one in preprocess.items()}
+    prepared = [
+        {name: definition.apply(array, steps.get(name)) for name, array in one.items()}
+        for one in fed
+    ]
+    wanted = numeric.outputs_of(bare[0], prepared, shown_as="the exported model")
+    found = numeric.outputs_of(adapted[0], fed, shown_as="the model with [preprocess]")
     return tuple(
         numeric.compare(
             before,
             after,
             against="the model without [preprocess]",
             inputs=f"random draw {seed}",
-            sizes=sizes_drawn,
+            sizes=one,
             tolerance_rel=tolerance,
         )
-        for (sizes_drawn, seed), before, after in zip(draws, wanted, found, strict=True)
+        for (one, seed), before, after in zip(draws, wanted, found, strict=True)
     )
-
-
-def _outputs(
-    model: Path,
-    fed: tuple[TensorInfo, ...],
-    draws: Sequence[tuple[Mapping[str, int], int]],
-    preprocess: Mapping[str, Preprocess],
-) -> list[dict[str, Any]]:
-    """The model's outputs for each draw of what is fed, prepared by the definition in numpy."""
-    session = numeric.open_session(model)
-    outputs = []
-    for sizes, seed in draws:
-        feeds = numeric.random_feeds(fed, sizes, seed=seed)
-        for name, steps in preprocess.items():
-            feeds[name] = definition.apply(feeds[name], steps.as_json())
-        outputs.append(numeric.run_session(session, feeds, shown_as=model.name))
-    return outputs

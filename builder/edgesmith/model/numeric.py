@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,17 @@ def run_session(
             where=shown_as,
             hint="check the shapes under [model.inputs], or try another exporter",
         ) from error
+
+
+def outputs_of(
+    model: Path, feeds: Iterable[Mapping[str, Array]], *, shown_as: str
+) -> list[dict[str, Array]]:
+    """The outputs for each of `feeds`, from one session that is closed again.
+
+    Of two large models that are compared, only one is in memory at a time.
+    """
+    session = open_session(model)
+    return [run_session(session, one, shown_as=shown_as) for one in feeds]
 
 
 def _first_line(error: Exception) -> str:

@@ -10,12 +10,12 @@ from edgesmith.errors import ModelError
 from edgesmith.hashing import sha256_file
 from edgesmith.model.external_data import data_files, whole_bytes
 from edgesmith.values import DataFile, OnnxFile, TensorInfo
+from edgesmith.worker import weights
 
 if TYPE_CHECKING:
     import onnx
 
-# Above this size protobuf can't hold a model in one file.
-MAX_PROTOBUF_BYTES = 2**31 - 1
+MAX_PROTOBUF_BYTES = weights.MAX_PROTOBUF_BYTES
 
 _ELEMENT_TYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",

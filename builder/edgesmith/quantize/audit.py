@@ -8,10 +8,9 @@ from pathlib import Path
 from edgesmith.stages import scratch_folder
 from edgesmith.values import SessionOptions
 
-_WEIGHTS = "weights"
 # ONNX Runtime writes the fused graph whole: its weights go into a file that nobody reads.
 _WEIGHTS_APART = {
-    "session.optimized_model_external_initializers_file_name": _WEIGHTS,
+    "session.optimized_model_external_initializers_file_name": "weights",
     "session.optimized_model_external_initializers_min_size_in_bytes": "1024",
 }
 

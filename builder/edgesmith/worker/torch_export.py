@@ -16,7 +16,7 @@ from .outputs import dropped_outputs, is_flat
 from .probes import Probe, chosen_sizes, draw, nearby, probes, size_combinations
 from .randomness import random_operator
 from .tensors import SamplesWriter
-from .weights import weights_bytes, weights_digest, weights_with_nan
+from .weights import MAX_PROTOBUF_BYTES, weights_bytes, weights_digest, weights_with_nan
 
 # Largest error relative to the reference's largest magnitude. Reordered sums of deep networks
 # stay below 1e-5 of it; a wrong constant or axis is far above. Half precision has 3 digits.
@@ -25,8 +25,6 @@ _HALF_TOLERANCE_REL = 1e-2
 # How far PyTorch's own answer may move, at an extreme, when its input moves by a rounding error.
 _UNSTABLE_REL = 1e-2
 _MARGIN = 10.0
-# What protobuf can hold.
-MAX_ONNX_BYTES = 2**31 - 1
 # Two runs on the same input differ by no more than the order of parallel sums.
 _REPEAT_REL = 1e-5
 
@@ -41,7 +39,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     folder, where = Path(request["folder"]), f"model.source = {request['source']!r}"
     source = load_source(request["source"], request["declared"])
     size = weights_bytes(source.module)
-    if size > MAX_ONNX_BYTES:
+    if size > MAX_PROTOBUF_BYTES:
         raise WorkerFailure(
             f"the weights have {size / 1e9:.1f} GB, more than the 2 GB that one ONNX file can hold",
             where=where,

@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+# Above this size protobuf can't hold a model in one file.
+MAX_PROTOBUF_BYTES = 2**31 - 1
+
 
 def weights_digest(module: Any) -> str:
     """SHA-256 over all parameters and buffers: two calls of the source must give the same."""
