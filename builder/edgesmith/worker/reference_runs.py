@@ -1,0 +1,168 @@
+"""Runs PyTorch on the probes, and keeps what it answers: what every export must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .failures import WorkerFailure, describe, place_in_project
+from .model_source import TorchSource
+from .outputs import dropped_outputs, is_flat
+from .probes import Probe, nearby
+from .randomness import random_operator
+from .tensors import SamplesWriter
+
+# Largest error relative to the reference's largest magnitude. Reordered sums of deep networks
+# stay below 1e-5 of it; a wrong constant or axis is far above. Half precision has 3 digits.
+TOLERANCE_REL = 1e-4
+_HALF_TOLERANCE_REL = 1e-2
+# How far PyTorch's own answer may move, at an extreme, when its input moves by a rounding error.
+_UNSTABLE_REL = 1e-2
+_MARGIN = 10.0
+# Two runs on the same input differ by no more than the order of parallel sums.
+_REPEAT_REL = 1e-5
+
+
+class ReferenceRuns:
+    """Runs PyTorch on probes and keeps what it answers."""
+
+    def __init__(self, source: TorchSource, request: Mapping[str, Any], folder: Path) -> None:
+        self._source = source
+        self._request = request
+        self._folder = folder
+        self._first: tuple[Probe, dict[str, Any]] | None = None
+        self.told: list[dict[str, Any]] = []
+        self.left_out: list[dict[str, str]] = []
+        self.names: list[str] = []
+        self.dropped: list[str] = []
+        self.is_flat = True
+
+    def add(self, probe: Probe) -> None:
+        """Writes the probe and PyTorch's answer; an extreme one may be left out, with a reason."""
+        tolerance = TOLERANCE_REL
+        if probe.extreme:
+            try:
+                outputs = self._source.interface.call(self._source.module, probe.arrays)
+                moved = self._source.interface.call(self._source.module, nearby(probe.arrays))
+            except WorkerFailure:
+                raise
+            # The model is the user's code: it may raise anything.
+            except Exception as error:
+                self._leave_out(probe, f"PyTorch fails on it: {describe(error)}")
+                return
+            reason, tolerance = _steadiness(outputs, moved)
+            if reason:
+                self._leave_out(probe, reason)
+                return
+        else:
+            outputs = self._forward(probe)
+        if any(value.dtype == np.float16 for value in [*outputs.values(), *probe.arrays]):
+            tolerance = max(tolerance, _HALF_TOLERANCE_REL)
+        self._write(probe, outputs, tolerance)
+
+    def _leave_out(self, probe: Probe, reason: str) -> None:
+        self.left_out.append({"inputs": probe.inputs, "reason": reason})
+
+    def _forward(self, probe: Probe) -> dict[str, Any]:
+        if self._first is None:
+            self._look_at_outputs(probe)
+        try:
+            outputs = self._source.interface.call(self._source.module, probe.arrays)
+        except WorkerFailure:
+            raise
+        # The model is the user's code: it may raise anything.
+        except Exception as error:
+            raise self._fails_on(probe, error) from error
+        if self._first is None:
+            self._first = (probe, outputs)
+        return outputs
+
+    def _look_at_outputs(self, probe: Probe) -> None:
+        """How the outputs are nested, from a run of its own."""
+        import torch
+
+        interface = self._source.interface
+        try:
+            args, kwargs = interface.bind(interface.tensors(probe.arrays))
+            with torch.inference_mode():
+                result = self._source.module(*args, **kwargs)
+        # The model is the user's code: it may raise anything.
+        except Exception as error:
+            raise self._fails_on(probe, error) from error
+        self.is_flat, self.dropped = is_flat(result), dropped_outputs(result)
+
+    def _fails_on(self, probe: Probe, error: Exception) -> WorkerFailure:
+        names = [leaf.name for leaf in self._source.interface.leaves]
+        shapes = {n: list(a.shape) for n, a in zip(names, probe.arrays, strict=True)}
+        place = place_in_project(error, Path(self._request["project"]))
+        return WorkerFailure(
+            f"the model fails on inputs of shape {shapes}: {describe(error)}",
+            where=place or f"model.source = {self._request['source']!r}",
+            hint="correct forward(), or the shapes, sizes and ranges under [model.inputs]",
+        )
+
+    def _write(self, probe: Probe, outputs: Mapping[str, Any], tolerance: float) -> None:
+        names = [leaf.name for leaf in self._source.interface.leaves]
+        file = f"parity-{len(self.told)}.safetensors"
+        writer = SamplesWriter(self._folder / file)
+        tensors = {f"outputs/{name}": value for name, value in outputs.items()}
+        tensors |= {f"inputs/{n}": a for n, a in zip(names, probe.arrays, strict=True)}
+        writer.add(tensors)
+        writer.close({"format": "edgesmith-samples", "schema_version": "1.0"})
+        self.names = list(outputs)
+        self.told.append(
+            {
+                "file": file,
+                "inputs": probe.inputs,
+                "sizes": dict(probe.sizes),
+                "tolerance_rel": tolerance,
+            }
+        )
+
+    def check_repeatable(self) -> None:
+        """Raises WorkerFailure when the same input gives other outputs the second time."""
+        assert self._first is not None
+        probe, before = self._first
+        after = self._source.interface.call(self._source.module, probe.arrays)
+        changed = [n for n in before if _difference(before[n], after[n]) > _REPEAT_REL]
+        if not changed:
+            return
+        found = random_operator(self._source, probe.arrays, Path(self._request["project"]))
+        operator, place = found or ("", None)
+        raise WorkerFailure(
+            f"forward() is random: '{changed[0]}' differs between two runs on the same input"
+            + (f"; {operator} draws random numbers" if operator else ""),
+            where=place or f"model.source = {self._request['source']!r}",
+            hint="use nn.Dropout instead of F.dropout, or pass training=self.training; let nothing"
+            " in forward() be random, nor change what the next run starts from",
+        )
+
+
+def _steadiness(outputs: Mapping[str, Any], moved: Mapping[str, Any]) -> tuple[str, float]:
+    """(why an extreme probe tells nothing or "", the error to be allowed there)."""
+    jump = 0.0
+    for name, value in outputs.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            return f"PyTorch's own output '{name}' holds NaN or infinity there", TOLERANCE_REL
+        jump = max(jump, _difference(value, moved[name]))
+    if jump > _UNSTABLE_REL:
+        return "PyTorch's own outputs change there with the last digit of the input", TOLERANCE_REL
+    return "", max(TOLERANCE_REL, _MARGIN * jump)
+
+
+def _difference(before: Any, after: Any) -> float:
+    """The largest change over the largest magnitude; infinite for another shape or integer."""
+    if before.shape != after.shape:
+        return float("inf")
+    if before.dtype.kind != "f":
+        return 0.0 if np.array_equal(before, after) else float("inf")
+    finite = np.isfinite(before)
+    if not np.array_equal(finite, np.isfinite(after)):
+        return float("inf")
+    if not finite.any():
+        return 0.0
+    wide, other = before[finite].astype(np.float64), after[finite].astype(np.float64)
+    return float(np.abs(wide - other).max() / max(np.abs(wide).max(), 1e-6))
