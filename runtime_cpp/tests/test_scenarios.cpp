@@ -42,12 +42,12 @@ std::vector<std::int64_t> column(const SampleSource& file, const std::string& na
   return values;
 }
 
-/// A million frames a second is more than any CPU does of a batch of 1024: what the harness counted
+/// A million frames a second is more than any CPU does of a batch of 64: what the harness counted
 /// agrees with a queue that is simulated from the service times alone.
 void too_high_a_rate_agrees_with_a_simulation(Checks& checks) {
   const test::TemporaryFolder folder;
   const double rate = 1e6;
-  const json report = bench(checks, {"--scenario", "fixed-rate:1000000", "--shape", "batch=1024",
+  const json report = bench(checks, {"--scenario", "fixed-rate:1000000", "--shape", "batch=64",
                                      "--samples-out", folder / "latencies"});
   const json& run = report["runs"][0];
   const json& found = run["processes"][0]["scenario"];
