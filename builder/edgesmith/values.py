@@ -77,7 +77,8 @@ class ExportAttempt:
 
     `mode` is how it takes the model in: `export`, `trace` or `script`. Nodes are those of branches
     and loops too, counted after clean-up where several agree. `latency_ns` is known where equal
-    ones were timed, `seconds` is what exporting took.
+    ones were timed, `seconds` is what exporting took. `fixed` are the places where a trace made a
+    constant of a value, so that its agreement holds for what was tried alone.
     """
 
     exporter: str
@@ -91,6 +92,7 @@ class ExportAttempt:
     max_rel_error: float | None = None
     seconds: float | None = None
     latency_ns: int | None = None
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

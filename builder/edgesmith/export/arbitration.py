@@ -27,11 +27,13 @@ def choose(
 ) -> tuple[Candidate, tuple[Candidate, ...]]:
     """(the best, all with what was measured); those that agree stand in their fixed order.
 
-    The only one that agrees is taken as it is: nothing is cleaned up or timed. Neither is it among
-    graphs of the same operators, and none is timed where the clean-up made them so: the first of
-    them is as good as any.
+    One that took a value for a constant is chosen for want of others only. The only one that
+    agrees is taken as it is: nothing is cleaned up or timed. Neither is it among graphs of the same
+    operators, and none is timed where the clean-up made them so: the first of them is as good as
+    any.
     """
     agreeing = [one for one in candidates if not one.reason]
+    agreeing = [one for one in agreeing if not one.fixed] or agreeing
     if len({one.operators for one in agreeing}) > 1:
         agreeing = _cleaned(agreeing, clean_up)
         fewest = min(_nodes(one) for one in agreeing)

@@ -26,6 +26,7 @@ class Candidate:
     """One exporter in one mode: its file, or the reason why there is none that agrees.
 
     `runs`: ONNX Runtime loads it; it may still fail on some inputs. `operators` are sorted.
+    `fixed` are the places where a trace made a constant of a value.
     """
 
     mode: str
@@ -33,6 +34,7 @@ class Candidate:
     reason: str
     seconds: float
     runs: bool = False
+    fixed: tuple[str, ...] = ()
     nodes: int | None = None
     operators: tuple[str, ...] = ()
     nodes_after_clean_up: int | None = None
@@ -56,11 +58,17 @@ class Candidates:
     def agreeing(self) -> tuple[Candidate, ...]:
         return tuple(one for one in self.tried if not one.reason)
 
+    @property
+    def trusted(self) -> tuple[Candidate, ...]:
+        """Those that agree and took no value for a constant."""
+        return tuple(one for one in self.agreeing if not one.fixed)
+
 
 def try_candidates(
     project: Project, interpreter: Interpreter, folder: Path, context: Context
 ) -> Candidates:
-    """Every mode of the first group, and those of the next while none agrees."""
+    """Every mode of the first group, and those of the next while none agrees that can be trusted
+    on other inputs too."""
     tried: list[Candidate] = []
     only: list[str] = []
     while True:
@@ -76,7 +84,7 @@ def try_candidates(
                 )
         later = [group for group in groups if not set(group) & {one.mode for one in tried}]
         found = Candidates(tried=tuple(tried), worker=done)
-        if found.agreeing or not later:
+        if found.trusted or not later:
             return found
         only = later[0]
 
@@ -160,7 +168,11 @@ def _candidate(
         return Candidate(mode=mode, path=path, reason=reason, seconds=0.0)
     done = json.loads((folder / f"candidate-{mode}.json").read_text())
     one = Candidate(
-        mode=mode, path=path, reason=str(done["failed"]), seconds=round(done["seconds"], 3)
+        mode=mode,
+        path=path,
+        reason=str(done["failed"]),
+        seconds=round(done["seconds"], 3),
+        fixed=tuple(done["fixed"]),
     )
     return one if one.reason else judged(one, told, folder, project)
 
@@ -228,17 +240,18 @@ def _compare(
 
 def operators_of(graph: Any) -> tuple[str, ...]:
     """Those of a graph and of those inside its branches and loops, sorted."""
-    return tuple(sorted(node.op_type for node in _every_node(graph)))
+    return tuple(sorted(node.op_type for node in every_node(graph)))
 
 
 def count_nodes(graph: Any) -> int:
     """The nodes of a graph and of those inside its branches and loops."""
-    return sum(1 for _ in _every_node(graph))
+    return sum(1 for _ in every_node(graph))
 
 
-def _every_node(graph: Any) -> Iterator[Any]:
+def every_node(graph: Any) -> Iterator[Any]:
+    """The nodes of a graph and of those inside its branches and loops."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
             for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _every_node(inner)
+                yield from every_node(inner)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from edgesmith.cache import observe
 from edgesmith.errors import ModelError, UsageError
+from edgesmith.export.candidates import every_node
+from edgesmith.export.opsets import max_ir_version, opset_of_project, to_opset
 from edgesmith.model import numeric, onnx_file, weight_files
 from edgesmith.model.external_data import data_files
 from edgesmith.project.project import Project
@@ -16,22 +18,29 @@ from edgesmith.values import ExportAttempt, ExportedModel, OnnxFile, ParityCheck
 if TYPE_CHECKING:
     import onnx
 
+_RANDOM_OPERATORS = {
+    "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+    "RandomUniformLike",
+}  # fmt: skip
+
 
 def take_onnx(project: Project, folder: Path) -> Made[ExportedModel]:
     """Copies the source, as one file where that can hold it; raises ModelError or UsageError."""
     source = project.folder / project.settings.model.source
     shown = f"model.source = {project.settings.model.source!r}"
     path = folder / "model.onnx"
-    model, outside = _copy(source, path, shown_as=shown)
+    model, outside = _copy(project, source, path, shown_as=shown)
     described = onnx_file.describe(model, path)
     _check_declared(project, described)
     parity = _parity(source, path, described)
     bad = numeric.worst(parity)
     if not bad.passed:
         raise ModelError(
-            f"the cleaned copy differs from the source by {bad.max_abs_error:.3g}",
+            f"the copy at opset {described.opset} differs from the source by"
+            f" {bad.max_abs_error:.3g} on {bad.inputs}",
             where=shown,
-            hint="this should not happen: please report it with the model",
+            hint="leave [model] opset out, so that the model stays as it is; if it already is, this"
+            " should not happen: please report it with the model",
         )
     value = ExportedModel(
         onnx=described,
@@ -45,9 +54,11 @@ def take_onnx(project: Project, folder: Path) -> Made[ExportedModel]:
     return Made(value=value, dependencies=observe(read, base=project.folder))
 
 
-def _copy(source: Path, path: Path, *, shown_as: str) -> tuple[onnx.ModelProto, list[Path]]:
-    """Writes the source without exporters' notes to `path`; (what it wrote, the files of weights
-    that it read).
+def _copy(
+    project: Project, source: Path, path: Path, *, shown_as: str
+) -> tuple[onnx.ModelProto, list[Path]]:
+    """Writes the source without exporters' notes, at the opset that is asked for, to `path`; (what
+    it wrote, the files of weights that it read).
 
     The weights of a model over 2 GB are written beside it, without being held in memory.
     """
@@ -57,11 +68,40 @@ def _copy(source: Path, path: Path, *, shown_as: str) -> tuple[onnx.ModelProto, 
     if outside and not large:
         model = onnx_file.load(source, shown_as=shown_as)
     onnx_file.strip_traces(model)
+    _refuse_random(model, shown_as)
+    if project.settings.model.opset is not None:
+        model = _at_opset(project, model, large=large)
     if large:
         weight_files.save_with_data(model, source, path, shown_as=shown_as)
     else:
         onnx_file.save(model, path)
     return model, [source.parent / name for name in sorted(outside)]
+
+
+def _at_opset(project: Project, model: onnx.ModelProto, *, large: bool) -> onnx.ModelProto:
+    asked = opset_of_project(project)
+    if onnx_file.opset_of(model) == asked:
+        return model
+    if large:
+        raise ModelError(
+            f"a model of more than 2 GB stays at its opset {onnx_file.opset_of(model)}: ONNX's"
+            " converter takes no more",
+            where=f"{project.file}, model.opset = {asked}",
+            hint="leave opset out, or export the model at that opset",
+        )
+    return to_opset(model, asked, ir_version=max_ir_version(project))
+
+
+def _refuse_random(model: onnx.ModelProto, shown_as: str) -> None:
+    """Nothing that follows could compare two runs of a random model."""
+    for node in every_node(model.graph):
+        if node.op_type in _RANDOM_OPERATORS and node.domain in ("", "ai.onnx"):
+            raise ModelError(
+                f"the model is random: the operator {node.op_type}"
+                f" ('{node.name or node.output[0]}') draws other numbers in each run",
+                where=shown_as,
+                hint="export it in eval mode; make what is drawn an input of the model",
+            )
 
 
 def _check_declared(project: Project, described: OnnxFile) -> None:

@@ -63,7 +63,7 @@ def export_stage(
     require_source(project)
     model = project.settings.model
     kind = source_kind(project)
-    opset = opset_of_project(project) if kind == "torch" else None
+    opset = opset_of_project(project) if kind == "torch" or model.opset is not None else None
 
     def make(folder: Path) -> Made[ExportedModel]:
         if kind == "onnx":

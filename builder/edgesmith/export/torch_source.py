@@ -48,6 +48,8 @@ def export_torch(
             return [not one.reason for one in found]
 
         best, tried = choose(candidates.tried, clean_up, scratch / told["probes"][0]["file"])
+        if best.fixed:
+            context.events.warning(_fixed_warning(best))
         shutil.copyfile(best.path, folder / MODEL_FILE)
     value = ExportedModel(
         onnx=onnx_file.describe_file(folder / MODEL_FILE),
@@ -77,6 +79,7 @@ def _attempts(tried: Sequence[Candidate], best: Candidate) -> tuple[ExportAttemp
             max_rel_error=max((check.max_rel_error for check in one.parity), default=None),
             seconds=one.seconds,
             latency_ns=one.latency_ns,
+            fixed=one.fixed,
         )
         for one in tried
     )
@@ -86,12 +89,23 @@ def _why_not(one: Candidate, best: Candidate) -> str:
     """What the taken one has over one that agrees as well."""
     if one.mode == best.mode:
         return ""
+    if one.fixed and not best.fixed:
+        return f"agrees on what was tried, but takes values for constants: {one.fixed[0]}"
     nodes = [c.nodes_after_clean_up or c.nodes for c in (best, one)]
     if nodes[0] != nodes[1]:
         return (
             f"agrees; {best.exporter} ({best.mode}) leaves {nodes[0]} nodes instead of {nodes[1]}"
         )
     return f"agrees; {best.exporter} ({best.mode}) has as many nodes, and is preferred"
+
+
+def _fixed_warning(best: Candidate) -> str:
+    places = "".join(f"\n    {place}" for place in best.fixed[:4])
+    more = f"\n    and {len(best.fixed) - 4} more" if len(best.fixed) > 4 else ""
+    return (
+        f"export: only {best.exporter} ({best.mode}) agrees, and it took values for constants, so"
+        f" inputs that decide otherwise there may get wrong answers:{places}{more}"
+    )
 
 
 def _located(

@@ -15,6 +15,7 @@ from .signature import (
     Path,
     Slot,
     fill,
+    names_arguments,
     parameters_of,
     parse_argument,
     positional_paths,
@@ -45,7 +46,7 @@ def _declared_paths(module: Any, declared: Sequence[Mapping[str, Any]]) -> list[
     names = [one["name"] for one in declared]
     parameters = parameters_of(module) or []
     known = {p.name for p in parameters}
-    if any(one["argument"] for one in declared) or (known and set(names) <= known):
+    if any(one["argument"] for one in declared) or names_arguments(module, names):
         return [
             parse_argument(one["argument"]) if one["argument"] else (one["name"],)
             for one in declared

@@ -13,6 +13,7 @@ from typing import Any
 from .failures import WorkerFailure, describe, missing_package
 from .model_source import TorchSource
 from .outputs import named_outputs
+from .signature import parameters_of
 
 # What each exporter's own operator library writes; other opsets are converted to afterwards.
 _DYNAMO_OPSETS = (18, 23)
@@ -35,11 +36,17 @@ class ExportTask:
 
 
 def export(mode: str, task: ExportTask, path: Path) -> dict[str, Any]:
-    """Runs one exporter; `failed` is the reason when it can't, since another may be tried."""
+    """Runs one exporter; `failed` is the reason when it can't, since another may be tried.
+
+    `fixed`: places where a trace took a value for a constant, which only dynamic code would not.
+    """
     started = time.perf_counter()
+    fixed: list[str] = []
     try:
-        with _quiet():
+        with _plain_kernels(), warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             EXPORTERS[mode](task, path)
+        fixed = _fixed_places(told) if mode == "trace" else []
         failed = "" if path.is_file() else "the exporter wrote no file"
     except ImportError as error:
         raise missing_package(error, where="model.exporter") from error
@@ -48,7 +55,7 @@ def export(mode: str, task: ExportTask, path: Path) -> dict[str, Any]:
     # An exporter runs the user's code and has no base of its own for what it raises.
     except Exception as error:
         failed = describe(_root(error))
-    return {"failed": failed, "seconds": time.perf_counter() - started}
+    return {"failed": failed, "seconds": time.perf_counter() - started, "fixed": fixed}
 
 
 def _export(task: ExportTask, path: Path) -> None:
@@ -77,7 +84,7 @@ def _export(task: ExportTask, path: Path) -> None:
 
 def _trace(task: ExportTask, path: Path) -> None:
     """The TorchScript exporter on what one run of the module does; scripted parts stay whole."""
-    wraps = not _takes_directly(task)
+    wraps = not _takes_all_directly(task)
     _torchscript(_flat_module(task.source) if wraps else task.source.module, task, path)
 
 
@@ -85,13 +92,15 @@ def _script(task: ExportTask, path: Path) -> None:
     """The TorchScript exporter on the compiled source code, with its branches and loops."""
     import torch
 
-    module = task.source.module
-    scripted = module if task.source.is_scripted else torch.jit.script(module)
-    if task.source.is_scripted and _takes_directly(task):
-        _torchscript(scripted, task, path)
-    else:
+    script: Any = torch.jit.script
+    module = task.source.module if task.source.is_scripted else script(task.source.module)
+    if not _takes_all_directly(task):
         # The trace of a call keeps a scripted module whole.
-        _torchscript(_flat_module(task.source, scripted), task, path)
+        flat = _flat_module(task.source, module)
+        trace: Any = torch.jit.trace
+        with torch.no_grad():
+            module = trace(flat, _tensors(task), check_trace=False)
+    _torchscript(module, task, path)
 
 
 EXPORTERS: dict[str, Callable[[ExportTask, Path], None]] = {
@@ -131,6 +140,12 @@ def _tensors(task: ExportTask) -> tuple[Any, ...]:
 
 def _takes_directly(task: ExportTask) -> bool:
     return task.source.interface.is_flat and task.outputs_are_flat
+
+
+def _takes_all_directly(task: ExportTask) -> bool:
+    """For TorchScript, which makes tensors of the defaults of what is not given, even of bools."""
+    parameters = parameters_of(task.source.module)
+    return _takes_directly(task) and parameters is not None and len(parameters) == len(task.names)
 
 
 def _flat_module(source: TorchSource, module: Any = None) -> Any:
@@ -183,8 +198,39 @@ def _root(error: BaseException) -> BaseException:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporters' deprecation warnings are ours to know, not the user's."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+def _plain_kernels() -> Iterator[None]:
+    """Attention as the operators it is made of: its fused kernels have no ONNX form."""
+    import torch
+
+    mha: Any = torch.backends.mha
+    before = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
         yield
+    finally:
+        mha.set_fastpath_enabled(before)
+
+
+def _fixed_places(told: Sequence[warnings.WarningMessage]) -> list[str]:
+    """`FILE:LINE: what became a constant there`, once each.
+
+    The exporters' other warnings are ours to know, not the user's.
+    """
+    import torch
+
+    jit: Any = torch.jit
+    places = {
+        f"{_shown(Path(one.filename))}:{one.lineno}": str(one.message).split(" might cause")[0]
+        for one in told
+        if issubclass(one.category, jit.TracerWarning)
+    }
+    return [f"{place}: {what.splitlines()[0][:120]}" for place, what in places.items()]
+
+
+def _shown(path: Path) -> str:
+    """Relative to the project, which is the worker's folder, or to the packages."""
+    if path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    parts = path.parts
+    last = max((i for i, part in enumerate(parts) if part == "site-packages"), default=-3)
+    return "/".join(parts[last + 1 :])

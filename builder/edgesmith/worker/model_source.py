@@ -15,7 +15,7 @@ from .signature import (
     Leaf,
     from_example,
     is_tensor,
-    parameters_of,
+    names_arguments,
     unique_names,
 )
 from .source import load_callable
@@ -166,8 +166,7 @@ def _is_pickle(path: Path) -> bool:
 def _arguments(module: Any, example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The example as arguments; a dict of forward()'s parameters is keyword arguments."""
     if isinstance(example, Mapping):
-        names = {p.name for p in parameters_of(module) or ()}
-        if example and set(map(str, example)) <= names:
+        if example and names_arguments(module, map(str, example)):
             return (), {str(key): value for key, value in example.items()}
         return (example,), {}
     if is_tensor(example) or hasattr(example, "_fields") or not isinstance(example, (tuple, list)):

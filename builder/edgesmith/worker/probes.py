@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,18 +19,27 @@ MAX_SIZE_COMBINATIONS = 16
 SEEDS = (1, 2)
 _IMAGE_RANK = 3
 _LARGE = 1e3
+# Sizes that nothing else has: what a trace took for a constant shows at them.
+_LARGER_SIZES = (37, 31, 29, 23, 19, 17, 13, 11, 7, 5, 3)
+_MOST_ELEMENTS = 1 << 19
 # What integers are drawn below when nothing tells their range and PyTorch may refuse them.
 _SMALL_COUNT = 10
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One set of arrays. An `extreme` one counts only where PyTorch itself can answer it."""
+    """One set of arrays. An `optional` one counts only where PyTorch itself can answer it, an
+    `extreme` one only where that answer does not hang on the last digit of the input."""
 
     inputs: str
     sizes: Mapping[str, int]
     arrays: list[Array]
     extreme: bool = False
+    optional: bool = False
+
+    @property
+    def elements(self) -> int:
+        return sum(array.size for array in self.arrays)
 
 
 def size_combinations(sizes: Mapping[str, Sequence[int]]) -> list[dict[str, int]]:
@@ -57,14 +67,43 @@ def chosen_sizes(interface: Interface, asked: Mapping[str, list[int]]) -> dict[s
     return sizes
 
 
-def probes(interface: Interface, sizes: Mapping[str, Sequence[int]]) -> Iterator[Probe]:
-    """The given inputs, two draws at every combination of sizes, and extreme values."""
+def larger_sizes(interface: Interface, asked: Mapping[str, list[int]]) -> dict[str, int] | None:
+    """Other sizes than any that is tried, for the dimensions whose sizes nobody declared.
+
+    A branch on a size shows at them. None where nothing is left open, or where the inputs would
+    have more than half a million elements at three times the smallest size.
+    """
+    open_ones = [name for name in interface.dimensions() if name not in asked]
+    declared = {name: max(given) for name, given in asked.items()}
+    fixed = {name: declared[name] for name in interface.dimensions() if name in declared}
+    for start in range(len(_LARGER_SIZES)):
+        chosen = dict(fixed)
+        for index, name in enumerate(open_ones):
+            size = _LARGER_SIZES[min(start + index, len(_LARGER_SIZES) - 1)]
+            low, high = interface.ranges.get(name, (1, None))
+            chosen[name] = max(low, size if high is None else min(size, high))
+        complete = interface.complete(chosen)
+        shapes = [_shape(leaf, complete) for leaf in interface.leaves]
+        if open_ones and sum(math.prod(shape) for shape in shapes) <= _MOST_ELEMENTS:
+            return complete
+    return None
+
+
+def probes(
+    interface: Interface,
+    sizes: Mapping[str, Sequence[int]],
+    larger: Mapping[str, int] | None = None,
+) -> Iterator[Probe]:
+    """The given inputs, two draws at every combination of sizes, one at `larger` sizes, and
+    extreme values."""
     leaves = interface.leaves
     if leaves and all(one.example is not None for one in leaves):
         yield Probe("the given inputs", _example_sizes(leaves), [_given(leaf) for leaf in leaves])
     combinations = [interface.complete(one) for one in size_combinations(sizes)]
     for one, seed in itertools.product(combinations, SEEDS):
         yield Probe(f"random draw {seed}", one, draw(leaves, one, seed=seed))
+    if larger is not None and larger not in combinations:
+        yield Probe("larger sizes", larger, draw(leaves, larger, seed=1), optional=True)
     for name in ("lowest", "highest", "zeros", "large values", "negative values", "integers"):
         arrays = _extreme(leaves, combinations[0], name)
         if arrays is not None:

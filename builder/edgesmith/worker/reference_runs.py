@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ _HALF_TOLERANCE_REL = 1e-2
 # How far PyTorch's own answer may move, at an extreme, when its input moves by a rounding error.
 _UNSTABLE_REL = 1e-2
 _MARGIN = 10.0
+# Below this share of what the output is elsewhere, rounding is all that there is to compare.
+_NEXT_TO_ZERO = 1e-5
 # Two runs on the same input differ by no more than the order of parallel sums.
 _REPEAT_REL = 1e-5
 
@@ -33,7 +35,9 @@ class ReferenceRuns:
         self._source = source
         self._request = request
         self._folder = folder
+        # The first plain one, and the one of the most elements.
         self._first: tuple[Probe, dict[str, Any]] | None = None
+        self._largest: tuple[Probe, dict[str, Any]] | None = None
         self.told: list[dict[str, Any]] = []
         self.left_out: list[dict[str, str]] = []
         self.names: list[str] = []
@@ -41,27 +45,34 @@ class ReferenceRuns:
         self.is_flat = True
 
     def add(self, probe: Probe) -> None:
-        """Writes the probe and PyTorch's answer; an extreme one may be left out, with a reason."""
+        """Writes the probe and PyTorch's answer; some may be left out, with a reason."""
         tolerance = TOLERANCE_REL
-        if probe.extreme:
+        if probe.extreme or probe.optional:
             try:
-                outputs = self._source.interface.call(self._source.module, probe.arrays)
-                moved = self._source.interface.call(self._source.module, nearby(probe.arrays))
+                outputs = self._call(probe.arrays)
+                moved = self._call(nearby(probe.arrays)) if probe.extreme else {}
             except WorkerFailure:
                 raise
             # The model is the user's code: it may raise anything.
             except Exception as error:
                 self._leave_out(probe, f"PyTorch fails on it: {describe(error)}")
                 return
-            reason, tolerance = _steadiness(outputs, moved)
-            if reason:
-                self._leave_out(probe, reason)
-                return
+            if probe.extreme:
+                reason, tolerance = self._steadiness(outputs, moved)
+                if reason:
+                    self._leave_out(probe, reason)
+                    return
         else:
             outputs = self._forward(probe)
+            _require_numbers(outputs, f"model.source = {self._request['source']!r}")
+        if not probe.extreme and (not self._largest or probe.elements > self._largest[0].elements):
+            self._largest = (probe, outputs)
         if any(value.dtype == np.float16 for value in [*outputs.values(), *probe.arrays]):
             tolerance = max(tolerance, _HALF_TOLERANCE_REL)
         self._write(probe, outputs, tolerance)
+
+    def _call(self, arrays: Sequence[Any]) -> dict[str, Any]:
+        return self._source.interface.call(self._source.module, arrays)
 
     def _leave_out(self, probe: Probe, reason: str) -> None:
         self.left_out.append({"inputs": probe.inputs, "reason": reason})
@@ -70,7 +81,7 @@ class ReferenceRuns:
         if self._first is None:
             self._look_at_outputs(probe)
         try:
-            outputs = self._source.interface.call(self._source.module, probe.arrays)
+            outputs = self._call(probe.arrays)
         except WorkerFailure:
             raise
         # The model is the user's code: it may raise anything.
@@ -122,11 +133,31 @@ class ReferenceRuns:
             }
         )
 
-    def check_repeatable(self) -> None:
-        """Raises WorkerFailure when the same input gives other outputs the second time."""
+    def _steadiness(
+        self, outputs: Mapping[str, Any], moved: Mapping[str, Any]
+    ) -> tuple[str, float]:
+        """(why an extreme probe tells nothing or "", the error to be allowed there)."""
         assert self._first is not None
-        probe, before = self._first
-        after = self._source.interface.call(self._source.module, probe.arrays)
+        jump = 0.0
+        for name, value in outputs.items():
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                return f"PyTorch's own output '{name}' holds NaN or infinity there", TOLERANCE_REL
+            if _magnitude(value) < _NEXT_TO_ZERO * _magnitude(self._first[1][name]):
+                return f"PyTorch's own output '{name}' is next to zero there", TOLERANCE_REL
+            jump = max(jump, _difference(value, moved[name]))
+        if jump > _UNSTABLE_REL:
+            reason = "PyTorch's own outputs change there with the last digit of the input"
+            return reason, TOLERANCE_REL
+        return "", max(TOLERANCE_REL, _MARGIN * jump)
+
+    def check_repeatable(self) -> None:
+        """Raises WorkerFailure when the same input gives other outputs the second time.
+
+        The largest one, since what is random may begin at a size.
+        """
+        assert self._largest is not None
+        probe, before = self._largest
+        after = self._call(probe.arrays)
         changed = [n for n in before if _difference(before[n], after[n]) > _REPEAT_REL]
         if not changed:
             return
@@ -141,16 +172,17 @@ class ReferenceRuns:
         )
 
 
-def _steadiness(outputs: Mapping[str, Any], moved: Mapping[str, Any]) -> tuple[str, float]:
-    """(why an extreme probe tells nothing or "", the error to be allowed there)."""
-    jump = 0.0
+def _require_numbers(outputs: Mapping[str, Any], where: str) -> None:
+    """Raises WorkerFailure when an output holds nothing but NaN: any model agrees with that."""
     for name, value in outputs.items():
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            return f"PyTorch's own output '{name}' holds NaN or infinity there", TOLERANCE_REL
-        jump = max(jump, _difference(value, moved[name]))
-    if jump > _UNSTABLE_REL:
-        return "PyTorch's own outputs change there with the last digit of the input", TOLERANCE_REL
-    return "", max(TOLERANCE_REL, _MARGIN * jump)
+        if value.dtype.kind == "f" and value.size and np.isnan(value).all():
+            raise WorkerFailure(
+                f"PyTorch's own output '{name}' is NaN throughout, on inputs as plain as random"
+                " numbers",
+                where=where,
+                hint="see whether the weights are those of a good checkpoint, and declare the range"
+                " of inputs that forward() takes, such as range = [0, 1] under [model.inputs.NAME]",
+            )
 
 
 def _difference(before: Any, after: Any) -> float:
@@ -166,3 +198,11 @@ def _difference(before: Any, after: Any) -> float:
         return 0.0
     wide, other = before[finite].astype(np.float64), after[finite].astype(np.float64)
     return float(np.abs(wide - other).max() / max(np.abs(wide).max(), 1e-6))
+
+
+def _magnitude(value: Any) -> float:
+    """The largest finite magnitude of a float output; 1 for others, which are compared exactly."""
+    if value.dtype.kind != "f":
+        return 1.0
+    finite = np.abs(value[np.isfinite(value)].astype(np.float64))
+    return float(finite.max()) if finite.size else 0.0

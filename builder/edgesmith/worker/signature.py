@@ -220,6 +220,21 @@ def _of_schema(argument: Any) -> inspect.Parameter:
     )
 
 
+def names_arguments(module: Any, names: Iterable[str]) -> bool:
+    """Whether forward() takes each of these by its name."""
+    parameters, given = parameters_of(module) or [], dict.fromkeys(names)
+    known = {one.name for one in parameters}
+    if known and set(given) <= known:
+        return True
+    if not any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters):
+        return False
+    try:
+        inspect.Signature(parameters).bind(**given)
+    except TypeError:
+        return False
+    return True
+
+
 def positional_paths(module: Any, count: int) -> list[Path]:
     """Names for arguments that are given by position."""
     paths: list[Path] = []

@@ -10,7 +10,7 @@ from typing import Any
 from .exporters import ExportTask, export, modes_for
 from .failures import WorkerFailure
 from .model_source import TorchSource, load_source
-from .probes import chosen_sizes, draw, probes, size_combinations
+from .probes import chosen_sizes, draw, larger_sizes, probes, size_combinations
 from .reference_runs import ReferenceRuns
 from .weights import MAX_PROTOBUF_BYTES, weights_bytes, weights_digest, weights_with_nan
 
@@ -42,7 +42,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     weights = weights_digest(source.module)
     sizes = chosen_sizes(source.interface, request["sizes"])
     runner = ReferenceRuns(source, request, folder)
-    for probe in probes(source.interface, sizes):
+    larger = larger_sizes(source.interface, request["sizes"])
+    for probe in probes(source.interface, sizes, larger):
         runner.add(probe)
     runner.check_repeatable()
     groups = modes_for(source, request["exporter"])

@@ -1,0 +1,206 @@
+"""What a trace can't see, and what decides between exporters beyond agreement on a few inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from edgesmith.errors import EdgesmithError
+from in_process import Exported, export_here, write_project
+
+torch = pytest.importorskip("torch", reason="torch is not installed: edgesmith[torch]")
+pytestmark = pytest.mark.usefixtures("worker_here")
+
+X = '[model.inputs.x]\nshape = ["batch", 4]\n'
+HEAD = """import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+"""
+
+
+def forward(lines: str, *, takes: str = "self, x", made: str = "Net()") -> str:
+    body = "\n".join(f"        {line}" for line in lines.splitlines())
+    return (
+        f"{HEAD}\n    def forward({takes}):\n{body}\n\n\ndef build():\n"
+        f"    torch.manual_seed(0)\n    return {made}\n"
+    )
+
+
+def exported(folder: Path, code: str, inputs: str = X, *, model: str = "") -> Exported:
+    return export_here(write_project(folder / "project", code, model=model, inputs=inputs))
+
+
+def taken(one: Exported) -> tuple[str, str]:
+    return next((a.exporter, a.mode) for a in one.value.attempts if a.taken)
+
+
+def run(one: Exported, **feeds: Any) -> list[Any]:
+    return onnxruntime.InferenceSession(one.path).run(None, feeds)
+
+
+def test_a_branch_on_a_size_is_kept(tmp_path: Path) -> None:
+    lines = "if x.shape[0] > 20:\n    return self.linear(x) * 3\nreturn self.linear(x)"
+    one = exported(tmp_path, forward(lines))
+    assert taken(one) == ("torchscript", "script")
+    x = np.ones((40, 4), np.float32)
+    (many,), (few,) = run(one, x=x), run(one, x=x[:1])
+    np.testing.assert_allclose(many[:1], few * 3, rtol=1e-5)
+    assert "larger sizes" in {check.inputs for check in one.value.parity}
+
+
+def test_a_branch_on_a_value_is_kept(tmp_path: Path) -> None:
+    lines = "if x.sum() > 1e9:\n    return self.linear(x) * 3\nreturn self.linear(x)"
+    one = exported(tmp_path, forward(lines))
+    assert taken(one) == ("torchscript", "script")
+    trace = next(a for a in one.value.attempts if a.mode == "trace")
+    assert trace.agrees and "takes values for constants: model.py:12" in trace.reason
+    large = np.full((2, 4), 1e12, np.float32)
+    (many,), (few,) = run(one, x=large), run(one, x=-large)
+    np.testing.assert_allclose(many, few * -3, rtol=1e-3)
+
+
+def test_a_trace_that_fixed_a_value_is_taken_for_want_of_others_and_told(tmp_path: Path) -> None:
+    lines = "scale = [3.0, 1.0][int(bool((x < 1e9).all()))]\nreturn eval('self.linear(x) * scale')"
+    one = exported(tmp_path, forward(lines))
+    assert taken(one) == ("torchscript", "trace")
+    warning = next(words for words in one.said if "took values for constants" in words)
+    assert "model.py:12: Converting a tensor to a Python boolean" in warning
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["plain", "nested"])
+def test_script_mode_takes_plain_modules_and_nested_inputs(nested: bool, tmp_path: Path) -> None:
+    # Too many turns for PyTorch to unroll, which depend on an input's value.
+    turns = "for _ in range(int(n)):\n    y = self.linear(y).tanh()\nreturn y"
+    if nested:
+        lines = "x, n = given[0], given[1]\ny = x\n" + turns
+        takes = "self, given: tuple[torch.Tensor, torch.Tensor]"
+        places = ('argument = "given[0]"\n', 'argument = "given[1]"\n')
+    else:
+        lines, takes, places = "y = x\n" + turns, "self, x, n", ("", "")
+    inputs = (
+        f'{X}{places[0]}[model.inputs.n]\ndtype = "int64"\nshape = []\nrange = [0, 4]\n{places[1]}'
+    )
+    one = exported(tmp_path, forward(lines, takes=takes), inputs, model='exporter = "torchscript"')
+    assert taken(one) == ("torchscript", "script")
+    x = np.ones((1, 4), np.float32)
+    (none,), (three,) = (run(one, x=x, n=np.array(n)) for n in (0, 3))
+    np.testing.assert_array_equal(none, x)
+    assert np.abs(three - x).max() > 0.1
+
+
+@pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
+def test_attention_is_exported_without_its_fused_kernel(exporter: str, tmp_path: Path) -> None:
+    made = "nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)"
+    inputs = '[model.inputs.src]\nshape = ["batch", 5, 4]\n'
+    one = exported(tmp_path, forward("return x", made=made), inputs,
+                   model=f'exporter = "{exporter}"')  # fmt: skip
+    assert taken(one)[0] == exporter
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+@pytest.mark.parametrize("by_example", [False, True], ids=["declared", "example"])
+def test_keyword_arguments_of_any_name(by_example: bool, tmp_path: Path) -> None:
+    lines = 'return self.linear(inputs["left"]) - inputs["right"]'
+    made, inputs = "Net()", ""
+    if by_example:
+        made = 'Net(), {"left": torch.ones(2, 4), "right": torch.zeros(2, 4)}'
+    else:
+        inputs = X.replace(".x", ".left") + X.replace(".x", ".right")
+    one = exported(tmp_path, forward(lines, takes="self, **inputs", made=made), inputs)
+    assert [each.name for each in one.value.onnx.inputs] == ["left", "right"]
+
+
+def test_a_dict_for_a_positional_argument_stays_one(tmp_path: Path) -> None:
+    lines = 'return self.linear(batch["left"])'
+    made = 'Net(), {"left": torch.ones(2, 4)}'
+    one = exported(tmp_path, forward(lines, takes="self, batch, **options", made=made), "")
+    assert [each.name for each in one.value.onnx.inputs] == ["batch_left"]
+
+
+def test_sizes_that_the_model_does_not_take_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    lines = "return self.linear(x) + torch.eye(8)[: x.shape[0], :4]"
+    one = exported(tmp_path, forward(lines))
+    assert "PyTorch fails on it: RuntimeError" in one.value.left_out["larger sizes"]
+
+
+def test_declared_sizes_are_all_that_counts(tmp_path: Path) -> None:
+    inputs = X + "sizes = { batch = [1, 3] }\n"
+    one = exported(tmp_path, forward("return self.linear(x)"), inputs)
+    assert "larger sizes" not in {check.inputs for check in one.value.parity}
+
+
+def test_why_zeros_tell_nothing(tmp_path: Path) -> None:
+    one = exported(tmp_path, forward("return self.linear.weight @ x.T"))
+    assert one.value.left_out["zeros"] == "PyTorch's own output 'output' is next to zero there"
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("return self.linear(x) * (x - x) / (x - x)", ("NaN throughout", "range = [0, 1]")),
+        (
+            "return F.dropout(self.linear(x), 0.5 if x.shape[0] > 20 else 0.0)",
+            ("random", "bernoulli", "model.py:12"),
+        ),
+    ],
+    ids=["only NaN", "random from a size on"],
+)
+def test_refused(lines: str, says: tuple[str, ...], tmp_path: Path) -> None:
+    with pytest.raises(EdgesmithError) as caught:
+        exported(tmp_path, forward(lines))
+    assert caught.value.exit_code == 3
+    for words in says:
+        assert words in caught.value.render()
+
+
+def onnx_project(folder: Path, nodes: list[onnx.NodeProto], *, opset: int, model: str = "") -> Path:
+    """A model from `x` to `y`, [batch, 4] each."""
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 4]) for n in "xy"]
+    graph = helper.make_graph(nodes, "one", ends[:1], ends[1:])
+    opsets = [helper.make_opsetid("", opset)]
+    file = write_project(folder / "project", source="one.onnx", model=model)
+    onnx.save(
+        helper.make_model(graph, opset_imports=opsets, ir_version=8), file.parent / "one.onnx"
+    )
+    return file
+
+
+def test_a_random_onnx_model_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("RandomNormalLike", ["x"], ["noise"], name="draw"),
+        helper.make_node("Add", ["x", "noise"], ["y"]),
+    ]
+    with pytest.raises(EdgesmithError) as caught:
+        export_here(onnx_project(tmp_path, nodes, opset=17))
+    assert caught.value.exit_code == 3
+    assert "RandomNormalLike ('draw')" in caught.value.render()
+
+
+def test_an_onnx_model_comes_to_the_opset_that_is_asked_for(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    one = export_here(onnx_project(tmp_path, nodes, opset=13, model="opset = 18"))
+    assert one.value.onnx.opset == 18
+    assert all(check.passed for check in one.value.parity)
+    unasked = export_here(onnx_project(tmp_path, nodes, opset=13))
+    assert unasked.value.onnx.opset == 13
+
+
+def test_what_stops_a_downgrade_of_an_onnx_model_is_named(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Gelu", ["x"], ["y"])]
+    with pytest.raises(EdgesmithError) as caught:
+        export_here(onnx_project(tmp_path, nodes, opset=20, model="opset = 13"))
+    assert caught.value.exit_code == 3
+    assert "Gelu" in caught.value.render()
+    assert "from opset 20 to 13" in caught.value.render()
