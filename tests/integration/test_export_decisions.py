@@ -135,6 +135,26 @@ def test_sizes_that_the_model_does_not_take_are_left_out_with_the_reason(tmp_pat
     assert "PyTorch fails on it: RuntimeError" in one.value.left_out["larger sizes"]
 
 
+def test_integers_that_can_not_be_drawn_are_the_given_ones(tmp_path: Path) -> None:
+    made = "nn.EmbeddingBag(10, 3), (torch.tensor([7, 2, 4, 5, 4, 3]), torch.tensor([0, 2, 5]))"
+    one = exported(tmp_path, forward("return x", made=made), "")
+    drawn = {check.inputs for check in one.value.parity}
+    assert "random draw 1 with the given integers" in drawn
+    ids, offsets = (each.name for each in one.value.onnx.inputs)
+    feeds = {ids: np.array([1, 2, 3, 4, 5, 6]), offsets: np.array([0, 1, 6])}
+    (found,) = run(one, **feeds)
+    assert found.shape == (3, 3)
+    np.testing.assert_array_equal(found[2], np.zeros(3, np.float32))
+
+
+def test_an_onnx_output_without_a_shape_is_inferred(tmp_path: Path) -> None:
+    file = onnx_project(tmp_path, [helper.make_node("Relu", ["x"], ["y"])], opset=17)
+    model = onnx.load(file.parent / "one.onnx")
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, file.parent / "one.onnx")
+    assert export_here(file).value.onnx.outputs[0].dims == ("batch", 4)
+
+
 def test_declared_sizes_are_all_that_counts(tmp_path: Path) -> None:
     inputs = X + "sizes = { batch = [1, 3] }\n"
     one = exported(tmp_path, forward("return self.linear(x)"), inputs)

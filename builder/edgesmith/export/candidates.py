@@ -77,16 +77,19 @@ def try_candidates(
         groups: list[list[str]] = [list(group) for group in told["groups"]]
         modes = only or groups[0]
         tried += [_candidate(mode, folder, ended, told, project) for mode in modes]
-        for one in tried[-len(modes) :]:
-            if one.reason:
-                context.events.info(
-                    f"export: {one.exporter} ({one.mode}) was not taken: {one.reason}"
-                )
         later = [group for group in groups if not set(group) & {one.mode for one in tried}]
         found = Candidates(tried=tuple(tried), worker=done)
         if found.trusted or not later:
+            _tell_failed(found, context)
             return found
         only = later[0]
+
+
+def _tell_failed(found: Candidates, context: Context) -> None:
+    """Where none agrees the error itself says all of it."""
+    for one in found.tried:
+        if one.reason and found.agreeing:
+            context.events.info(f"export: {one.exporter} ({one.mode}) was not taken: {one.reason}")
 
 
 def _export(

@@ -42,20 +42,41 @@ def load(
         if outside and data:
             _refuse_too_large(whole_bytes(model, shown_as=where), where)
             onnx.load_external_data_for_model(model, str(path.parent))
+        _complete_outputs(model)
         if check:
             onnx.checker.check_model(str(path) if outside else model)
-    except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()
-        raise ModelError(
-            f"not a valid ONNX model: {reason[0] if reason else type(error).__name__}",
-            where=where,
-            hint="the file may be truncated or of another format: copy or export it again",
+    except onnx.checker.ValidationError as error:
+        raise _invalid(
+            error, where, "correct it where it is made: onnx.checker.check_model() says the same"
+        ) from error
+    except (DecodeError, onnx.shape_inference.InferenceError, ValueError, OSError) as error:
+        raise _invalid(
+            error, where, "the file may be truncated or of another format: copy or export it again"
         ) from error
     if not model.graph.node and not model.graph.output:
         raise ModelError(
             "the ONNX file is empty", where=where, hint="copy or export the model again"
         )
     return model
+
+
+def _invalid(error: Exception, where: str, hint: str) -> ModelError:
+    reason = str(error).strip().splitlines()
+    words = reason[0] if reason else type(error).__name__
+    return ModelError(f"not a valid ONNX model: {words}", where=where, hint=hint)
+
+
+def _complete_outputs(model: onnx.ModelProto) -> None:
+    """Types and shapes of outputs that the file leaves open, as far as they can be inferred."""
+    import onnx
+
+    kinds = [(one, one.type.tensor_type) for one in model.graph.output]
+    open_ones = [one for one, kind in kinds if not kind.elem_type or not kind.HasField("shape")]
+    if not open_ones:
+        return
+    inferred = {one.name: one for one in onnx.shape_inference.infer_shapes(model).graph.output}
+    for one in open_ones:
+        one.CopyFrom(inferred[one.name])
 
 
 def _require_readable(path: Path, where: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -130,6 +130,24 @@ def draw(leaves: Sequence[Leaf], sizes: Mapping[str, int], *, seed: int) -> list
     range, else 0 and 1, since integers may be indices; bytes of images take all their values."""
     generator = np.random.default_rng(seed)
     return [_drawn(leaf, _shape(leaf, sizes), generator) for leaf in leaves]
+
+
+def with_given_integers(leaves: Sequence[Leaf], probe: Probe) -> Probe | None:
+    """The probe with the example's integers: drawn ones need not be what forward() takes, such as
+    offsets that must rise. None where that changes nothing."""
+    given = [_given_integers(leaf, a) for leaf, a in zip(leaves, probe.arrays, strict=True)]
+    if all(one is None for one in given):
+        return None
+    arrays = [a if one is None else one for one, a in zip(given, probe.arrays, strict=True)]
+    return replace(probe, arrays=arrays, inputs=f"{probe.inputs} with the given integers")
+
+
+def _given_integers(leaf: Leaf, drawn: Array) -> Array | None:
+    example = leaf.example
+    if example is None or leaf.range is not None or drawn.dtype.kind not in "iu":
+        return None
+    fits = example.shape == drawn.shape and not np.array_equal(example, drawn)
+    return example if fits else None
 
 
 def _shape(leaf: Leaf, sizes: Mapping[str, int]) -> list[int]:

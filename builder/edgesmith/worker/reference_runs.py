@@ -11,7 +11,7 @@ import numpy as np
 from .failures import WorkerFailure, describe, place_in_project
 from .model_source import TorchSource
 from .outputs import dropped_outputs, is_flat
-from .probes import Probe, nearby
+from .probes import Probe, nearby, with_given_integers
 from .randomness import random_operator
 from .tensors import SamplesWriter
 
@@ -63,7 +63,7 @@ class ReferenceRuns:
                     self._leave_out(probe, reason)
                     return
         else:
-            outputs = self._forward(probe)
+            probe, outputs = self._forward(probe)
             _require_numbers(outputs, f"model.source = {self._request['source']!r}")
         if not probe.extreme and (not self._largest or probe.elements > self._largest[0].elements):
             self._largest = (probe, outputs)
@@ -77,7 +77,8 @@ class ReferenceRuns:
     def _leave_out(self, probe: Probe, reason: str) -> None:
         self.left_out.append({"inputs": probe.inputs, "reason": reason})
 
-    def _forward(self, probe: Probe) -> dict[str, Any]:
+    def _forward(self, probe: Probe) -> tuple[Probe, dict[str, Any]]:
+        """(the probe, or what PyTorch takes instead of it, its outputs)."""
         if self._first is None:
             self._look_at_outputs(probe)
         try:
@@ -86,10 +87,13 @@ class ReferenceRuns:
             raise
         # The model is the user's code: it may raise anything.
         except Exception as error:
-            raise self._fails_on(probe, error) from error
+            other = with_given_integers(self._source.interface.leaves, probe)
+            if other is None:
+                raise self._fails_on(probe, error) from error
+            return self._forward(other)
         if self._first is None:
             self._first = (probe, outputs)
-        return outputs
+        return probe, outputs
 
     def _look_at_outputs(self, probe: Probe) -> None:
         """How the outputs are nested, from a run of its own."""
