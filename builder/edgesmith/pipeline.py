@@ -19,7 +19,7 @@ from edgesmith.files import host_file_errors
 from edgesmith.model.user_code import Interpreter, interpreter_of
 from edgesmith.model.user_metrics import require_metrics
 from edgesmith.project.project import Project, Target
-from edgesmith.quantize.ranges import Ranges, ranges_stage
+from edgesmith.quantize.calibrate.observation import Observed, observe_stage
 from edgesmith.quantize.stage import (
     QuantizeInputs,
     quantize_stage,
@@ -112,11 +112,9 @@ class Pipeline:
         )
         return self._once(stage)
 
-    def ranges(self, method: str) -> StageResult[Ranges]:
+    def observed(self) -> StageResult[Observed]:
         """What every target's quantization shares; made when the first one asks for it."""
-        stage = ranges_stage(
-            self.project, method, self.simplified(), self.calibration(), self.context
-        )
+        stage = observe_stage(self.project, self.simplified(), self.calibration(), self.context)
         return self._once(stage)
 
     def quantized(self, target: str) -> StageResult[QuantizedModel]:
@@ -125,7 +123,7 @@ class Pipeline:
         inputs = QuantizeInputs(
             simplified=self.simplified(),
             calibration=self.calibration(),
-            ranges=self.ranges,
+            observed=self.observed,
             evaluation=self.evaluation(),
             reference=self.reference(),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,10 +56,14 @@ def open_session(
 
 
 def run_session(
-    session: onnxruntime.InferenceSession, feeds: Mapping[str, Array], *, shown_as: str
+    session: onnxruntime.InferenceSession,
+    feeds: Mapping[str, Array],
+    *,
+    shown_as: str,
+    names: Sequence[str] | None = None,
 ) -> dict[str, Array]:
-    """The outputs by name; raises ModelError with the runtime's reason."""
-    names = [output.name for output in session.get_outputs()]
+    """The outputs by name, or those of `names`; raises ModelError with the runtime's reason."""
+    names = list(names) if names else [output.name for output in session.get_outputs()]
     try:
         return dict(zip(names, session.run(names, dict(feeds)), strict=True))
     except Exception as error:

@@ -208,7 +208,7 @@ class QuantizeSettings(Section):
     """How the model is quantized."""
 
     precision: Literal["int8", "fp32"] = Field("int8", description="What the target runs.")
-    calibration: Literal["auto", "minmax", "percentile", "entropy"] = Field(
+    calibration: Literal["auto", "minmax", "percentile", "entropy", "mse"] = Field(
         "auto",
         description="How activation ranges are found; `auto` starts with minmax and tries the"
         " others only when the accuracy budget is missed.",

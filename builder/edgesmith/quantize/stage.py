@@ -19,10 +19,11 @@ from edgesmith.model.weight_files import copy_model
 from edgesmith.project.project import Project, Target
 from edgesmith.quantize.audit import fused_operators
 from edgesmith.quantize.bundle_samples import write_golden, write_samples
+from edgesmith.quantize.calibrate.observation import Observed, load
 from edgesmith.quantize.encoding import Encoding, encoding_for
 from edgesmith.quantize.judging import Judge, Judgement
 from edgesmith.quantize.metrics import Evaluation, loss
-from edgesmith.quantize.ranges import Ranges
+from edgesmith.quantize.ranges import ranges_by, write_ranges
 from edgesmith.quantize.static import QuantizationPlan, quantize_static
 from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
 from edgesmith.values import (
@@ -38,7 +39,7 @@ from edgesmith.values import (
 
 REPORT_FILE = "report.json"
 REPORT_SCHEMA_VERSION = "1.0"
-AUTOMATIC_METHODS = ("minmax", "percentile", "entropy")
+AUTOMATIC_METHODS = ("minmax", "mse", "percentile", "entropy")
 _SMALL_BITS = 32
 # ONNX Runtime would quantize, at load, float weights that [quantize] exclude keeps in float.
 NO_SILENT_QUANTIZATION = {"optimization.disable_specified_optimizers": "WeightBiasQuantization"}
@@ -49,11 +50,11 @@ SELF_TEST_MIN_SQNR_DB = {"fp32": 60.0, "int8": 15.0}
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeInputs:
-    """What the stages before left; `ranges` gives those of a calibration method when asked."""
+    """What the stages before left; `observed` is made when it is asked for."""
 
     simplified: StageResult[SimplifiedModel]
     calibration: StageResult[SampleSet]
-    ranges: Callable[[str], StageResult[Ranges]]
+    observed: Callable[[], StageResult[Observed]]
     evaluation: StageResult[SampleSet]
     reference: StageResult[Reference]
 
@@ -263,13 +264,17 @@ class _Work:
         baseline: tuple[MetricValue, ...],
         metric: str,
     ) -> _Candidate:
-        ranges = self.inputs.ranges(method)
+        observed = self.inputs.observed()
+        found = load(observed.folder / observed.value.path)
+        ranges = path.with_suffix(".ranges.json")
+        write_ranges(ranges_by(found, method), ranges)
         plan = QuantizationPlan(
-            prepared=ranges.folder / ranges.value.prepared,
-            ranges=ranges.folder / ranges.value.path,
+            prepared=observed.folder / observed.value.prepared,
+            ranges=ranges,
             method=method,
             encoding=encoding,
             exclude=self.target.quantize.exclude,
+            unheld=frozenset(name for name, one in found.items() if one.holds_masks),
         )
         quantize_static(plan, path, events=self.context.events)
         judgement = self.judge.judge(path, encoding.judging(self._options()))

@@ -12,7 +12,7 @@ from edgesmith.events import EventStream
 from edgesmith.model import onnx_file
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.input_head import feed_integers, head_nodes
-from edgesmith.quantize.ranges import calibration_method, library_at_work, operators_to_quantize
+from edgesmith.quantize.library import library_at_work, operators_to_quantize
 from edgesmith.simplify.graph import sort_nodes, subgraphs
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class QuantizationPlan:
     """What to quantize, with which ranges, and how.
 
-    `prepared` is the model that the ranges were found for, `method` how they were found.
+    `prepared` is the model that the ranges were found for, `method` how they were found. What
+    takes or gives a tensor of `unheld`, whose values no 8 bits can hold, stays in float.
     """
 
     prepared: Path
@@ -32,6 +33,7 @@ class QuantizationPlan:
     method: str
     encoding: Encoding
     exclude: tuple[str, ...]
+    unheld: frozenset[str] = frozenset()
 
 
 def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream) -> None:
@@ -40,7 +42,8 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
 
     model = onnx_file.load(plan.prepared)
     head = [node.name for node in head_nodes(model)]
-    excluded = [*_excluded_nodes(model, plan.exclude), *head]
+    unheld = [n.name for n in model.graph.node if plan.unheld & {*n.input, *n.output}]
+    excluded = [*_excluded_nodes(model, plan.exclude), *head, *unheld]
     with library_at_work(plan.method, events):
         quantization.quantize_static(
             plan.prepared,
@@ -53,7 +56,7 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
             activation_type=_type(plan.encoding.activation_signed),
             weight_type=_type(plan.encoding.weight_signed),
             nodes_to_exclude=excluded,
-            calibrate_method=calibration_method(plan.method),
+            calibrate_method=quantization.CalibrationMethod.MinMax,
             calibration_cache_path=plan.ranges,
         )
     _mend_order(output)

@@ -1,0 +1,49 @@
+"""onnxruntime.quantization, the base of quantization here: its talk and its errors made ours."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator
+
+from edgesmith.errors import ModelError
+from edgesmith.events import EventStream
+
+
+def operators_to_quantize() -> list[str]:
+    """The operator types that onnxruntime.quantization knows, in a fixed order."""
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+    return sorted({*QLinearOpsRegistry, *QDQRegistry})
+
+
+@contextlib.contextmanager
+def library_at_work(method: str, events: EventStream) -> Iterator[None]:
+    """Around calls of onnxruntime.quantization: its talk is debug talk, its errors ModelErrors."""
+    try:
+        with _quiet(events):
+            yield
+    except Exception as error:
+        # Its parts raise whatever they meet, without a common class.
+        raise ModelError(
+            f"quantization with {method} calibration failed: {error}",
+            where="quantize.calibration",
+            hint="try another [quantize] calibration, or exclude the operator named above",
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet(events: EventStream) -> Iterator[None]:
+    """onnxruntime.quantization prints to stdout and logs to the root logger: debug talk of ours."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.ERROR)
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            yield
+    finally:
+        root.setLevel(before)
+        for line in printed.getvalue().splitlines():
+            events.debug(line)
