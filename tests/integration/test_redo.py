@@ -9,7 +9,6 @@ from workbench import Edgesmith, stages_that_ran
 
 EXPORTED = {"export", "reference"}
 SAMPLED = {"calibration", "evaluation"}
-RANGES = "ranges-minmax"
 PER_TARGET = {"quantize", "generate", "compile"}
 
 
@@ -84,12 +83,12 @@ def change_sample_count(project: Edgesmith) -> None:
 # (comments, unused names) end there.
 CASES = [
     (change_model, EXPORTED),
-    (change_helper, EXPORTED | {"simplify", RANGES} | PER_TARGET),
-    (change_weights, EXPORTED | {"simplify", RANGES} | PER_TARGET),
+    (change_helper, EXPORTED | {"simplify", "observe"} | PER_TARGET),
+    (change_weights, EXPORTED | {"simplify", "observe"} | PER_TARGET),
     (change_data, SAMPLED),
     (change_split, SAMPLED),
-    (change_calibration, {"ranges-percentile"} | PER_TARGET),
-    (change_sample_count, {"calibration", RANGES} | PER_TARGET),
+    (change_calibration, PER_TARGET),
+    (change_sample_count, {"calibration", "observe"} | PER_TARGET),
 ]
 
 
@@ -113,7 +112,7 @@ def test_a_file_in_a_data_folder_is_a_dependency(digits: Edgesmith) -> None:
         np.savez(data / f"{index}.npz", image=image)
     toml = digits.folder / "edgesmith.toml"
     toml.write_text(toml.read_text().replace('"data.py:calibration"', '"pictures"'))
-    expected = {"calibration", RANGES, "quantize"}
+    expected = {"calibration", "observe", "quantize"}
     assert stages_that_ran(digits.ok("quantize", "--format", "json")) == expected
     image = generator.random((1, 1, 8, 8), dtype=np.float32)
     np.savez(data / "2.npz", image=image)

@@ -14,7 +14,7 @@ from edgesmith.data.samples import Samples
 from edgesmith.errors import ModelError, UsageError
 from edgesmith.project.load import load_project
 from edgesmith.quantize.metrics import _require_one_row
-from edgesmith.quantize.ranges import refuse_quantized
+from edgesmith.quantize.prepare import refuse_quantized
 from edgesmith.stages import StageResult
 from edgesmith.values import ExportedModel, OnnxFile, SampleSet, TensorInfo
 from edgesmith.worker.declared import from_declared
