@@ -327,6 +327,6 @@ def test_the_deciding_metric_chooses_among_calibrations(
     said = small_project.call(project, capsys, "quantize")
     assert said.code == 0, said.err
     record = json.loads((project / "build/digits/host/quantize/record.json").read_text())
-    assert record["calibration_method"] == "percentile"
+    assert record["calibration_method"] == "mse"
     assert [m["name"] for m in record["variants"][1]["metrics"]] == [METRIC, "top1"]
     assert (record["accuracy_metric"], record["accuracy_loss"]) == (METRIC, 1.0)
