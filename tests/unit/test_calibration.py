@@ -14,10 +14,14 @@ from safetensors.numpy import save_file
 
 from edgesmith.errors import ModelError
 from edgesmith.events import EventStream
+from edgesmith.model import numeric
 from edgesmith.quantize.calibrate import observation
 from edgesmith.quantize.calibrate.distribution import Counter, Distribution
 from edgesmith.quantize.calibrate.thresholds import LEVELS, METHODS, noise_of, range_of
 from edgesmith.quantize.calibrate.watched import SAMPLED, watch
+from edgesmith.quantize.encoding import Encoding
+from edgesmith.quantize.ranges import ranges_by
+from edgesmith.quantize.static import QuantizationPlan, quantize_static
 
 Array = np.ndarray[Any, Any]
 
@@ -242,3 +246,26 @@ def test_a_sample_that_makes_a_tensor_nan_is_named(tmp_path: Path) -> None:
 def test_no_samples_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no calibration samples"):
         observed(tmp_path, network(), np.empty((0, 1, 3, 8, 8), np.float32))
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "float16"])
+def test_the_quantizer_takes_the_ranges_in_the_tensors_own_type(half: bool, tmp_path: Path) -> None:
+    dtype = np.float16 if half else np.float32
+    inputs = normal(4 * 192).reshape(4, 1, 3, 8, 8).astype(dtype)
+    found = observed(tmp_path, network(half=half), inputs)
+    encoding = Encoding(
+        name="u8s8", activation_signed=False, weight_signed=True, reduce_range=True, exact_here=True
+    )
+    plan = QuantizationPlan(
+        prepared=tmp_path / "prepared.onnx",
+        ranges=ranges_by(found, "minmax"),
+        method="minmax",
+        encoding=encoding,
+        exclude=(),
+    )
+    quantize_static(plan, tmp_path / "int8.onnx", events=EventStream())
+    session = numeric.open_session(tmp_path / "int8.onnx")
+    (got,) = session.run(None, {"x": inputs[0]})
+    (wanted,) = numeric.open_session(tmp_path / "prepared.onnx").run(None, {"x": inputs[0]})
+    assert got.dtype == wanted.dtype
+    assert np.abs(got.astype(float) - wanted).max() < 0.05 * np.abs(wanted).max()

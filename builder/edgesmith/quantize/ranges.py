@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,11 @@ def ranges_by(found: Mapping[str, Distribution], method: str) -> dict[str, Range
     return {name: range_of(one, method) for name, one in found.items() if not one.holds_masks}
 
 
-def write_ranges(ranges: Mapping[str, Range], path: Path) -> None:
-    """Writes them as onnxruntime.quantization's cache of calibrated ranges."""
+def write_ranges(ranges: Mapping[str, Range], halves: Collection[str], path: Path) -> None:
+    """Writes them as onnxruntime.quantization's cache of calibrated ranges.
+
+    It makes scales of the ranges' type, which must be the tensor's: `halves` are float16.
+    """
     from onnxruntime.quantization.calibrate import (
         CalibrationMethod,
         TensorData,
@@ -26,7 +29,10 @@ def write_ranges(ranges: Mapping[str, Range], path: Path) -> None:
     )
 
     data = {
-        name: TensorData(lowest=np.float32(low), highest=np.float32(high))
+        name: TensorData(
+            lowest=(np.float16 if name in halves else np.float32)(low),
+            highest=(np.float16 if name in halves else np.float32)(high),
+        )
         for name, (low, high) in ranges.items()
     }
     save_tensors_data(TensorsData(CalibrationMethod.MinMax, data), path)

@@ -23,7 +23,7 @@ from edgesmith.quantize.calibrate.observation import Observed, load
 from edgesmith.quantize.encoding import Encoding, encoding_for
 from edgesmith.quantize.judging import Judge, Judgement
 from edgesmith.quantize.metrics import Evaluation, loss
-from edgesmith.quantize.ranges import ranges_by, write_ranges
+from edgesmith.quantize.ranges import ranges_by
 from edgesmith.quantize.static import QuantizationPlan, quantize_static
 from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
 from edgesmith.values import (
@@ -266,11 +266,9 @@ class _Work:
     ) -> _Candidate:
         observed = self.inputs.observed()
         found = load(observed.folder / observed.value.path)
-        ranges = path.with_suffix(".ranges.json")
-        write_ranges(ranges_by(found, method), ranges)
         plan = QuantizationPlan(
             prepared=observed.folder / observed.value.prepared,
-            ranges=ranges,
+            ranges=ranges_by(found, method),
             method=method,
             encoding=encoding,
             exclude=self.target.quantize.exclude,

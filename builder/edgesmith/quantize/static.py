@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING
 from edgesmith.errors import UsageError
 from edgesmith.events import EventStream
 from edgesmith.model import onnx_file
+from edgesmith.quantize.calibrate.thresholds import Range
+from edgesmith.quantize.calibrate.watched import half_tensors
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.input_head import feed_integers, head_nodes
 from edgesmith.quantize.library import library_at_work, operators_to_quantize
+from edgesmith.quantize.ranges import write_ranges
 from edgesmith.simplify.graph import sort_nodes, subgraphs
 
 if TYPE_CHECKING:
@@ -29,7 +33,7 @@ class QuantizationPlan:
     """
 
     prepared: Path
-    ranges: Path
+    ranges: Mapping[str, Range]
     method: str
     encoding: Encoding
     exclude: tuple[str, ...]
@@ -41,6 +45,8 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     from onnxruntime import quantization
 
     model = onnx_file.load(plan.prepared)
+    ranges = output.with_suffix(".ranges.json")
+    write_ranges(plan.ranges, half_tensors(model), ranges)
     head = [node.name for node in head_nodes(model)]
     unheld = [n.name for n in model.graph.node if plan.unheld & {*n.input, *n.output}]
     excluded = [*_excluded_nodes(model, plan.exclude), *head, *unheld]
@@ -57,7 +63,7 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
             weight_type=_type(plan.encoding.weight_signed),
             nodes_to_exclude=excluded,
             calibrate_method=quantization.CalibrationMethod.MinMax,
-            calibration_cache_path=plan.ranges,
+            calibration_cache_path=ranges,
         )
     _mend_order(output)
     quantized = onnx_file.load(output, shown_as="the quantized model")

@@ -214,7 +214,8 @@ def _plain_kernels() -> Iterator[None]:
 def _fixed_places(told: Sequence[warnings.WarningMessage]) -> list[str]:
     """`FILE:LINE: what became a constant there`, once each.
 
-    The exporters' other warnings are ours to know, not the user's.
+    PyTorch's own code only asserts that way, and it ignores that itself, by a filter that is lost
+    when warnings are recorded. The exporters' other warnings are ours to know, not the user's.
     """
     import torch
 
@@ -223,6 +224,7 @@ def _fixed_places(told: Sequence[warnings.WarningMessage]) -> list[str]:
         f"{_shown(Path(one.filename))}:{one.lineno}": str(one.message).split(" might cause")[0]
         for one in told
         if issubclass(one.category, jit.TracerWarning)
+        and not Path(one.filename).is_relative_to(Path(torch.__file__).parent)
     }
     return [f"{place}: {what.splitlines()[0][:120]}" for place, what in places.items()]
 

@@ -65,6 +65,11 @@ def watch(
     return WatchedModel(model=model, tensors=tensors, same=same)
 
 
+def half_tensors(model: onnx.ModelProto) -> frozenset[str]:
+    """The names of the tensors of float16."""
+    return frozenset(name for name, kind in _types(model).items() if kind == _HALF)
+
+
 def _types(model: onnx.ModelProto) -> dict[str, int]:
     graph = model.graph
     return {
