@@ -139,7 +139,7 @@ def test_masks_are_known(mask: float) -> None:
     assert not counted(normal() * 1e6).holds_masks
 
 
-def network(*, half: bool = False) -> onnx.ModelProto:
+def network(*, half: bool = False, opset: int = 20) -> onnx.ModelProto:
     """Conv, Relu, Conv beside it, Add: [batch, 3, 8, 8] to [batch, 4, 8, 8]."""
     kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
     dtype = np.float16 if half else np.float32
@@ -159,7 +159,7 @@ def network(*, half: bool = False) -> onnx.ModelProto:
         [helper.make_tensor_value_info("x", kind, ["batch", 3, 8, 8])],
         [helper.make_tensor_value_info("y", kind, ["batch", 4, 8, 8])], weights,
     )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     return onnx.shape_inference.infer_shapes(model)
 
 
@@ -248,24 +248,36 @@ def test_no_samples_are_an_error(tmp_path: Path) -> None:
         observed(tmp_path, network(), np.empty((0, 1, 3, 8, 8), np.float32))
 
 
-@pytest.mark.parametrize("half", [False, True], ids=["float32", "float16"])
-def test_the_quantizer_takes_the_ranges_in_the_tensors_own_type(half: bool, tmp_path: Path) -> None:
-    dtype = np.float16 if half else np.float32
-    inputs = normal(4 * 192).reshape(4, 1, 3, 8, 8).astype(dtype)
-    found = observed(tmp_path, network(half=half), inputs)
+def quantize(folder: Path, model: onnx.ModelProto, inputs: Array) -> Path:
+    found = observed(folder, model, inputs)
     encoding = Encoding(
         name="u8s8", activation_signed=False, weight_signed=True, reduce_range=True, exact_here=True
     )
     plan = QuantizationPlan(
-        prepared=tmp_path / "prepared.onnx",
+        prepared=folder / "prepared.onnx",
         ranges=ranges_by(found, "minmax"),
         method="minmax",
         encoding=encoding,
         exclude=(),
     )
-    quantize_static(plan, tmp_path / "int8.onnx", events=EventStream())
-    session = numeric.open_session(tmp_path / "int8.onnx")
+    quantize_static(plan, folder / "int8.onnx", events=EventStream())
+    return folder / "int8.onnx"
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "float16"])
+def test_the_quantizer_takes_the_ranges_in_the_tensors_own_type(half: bool, tmp_path: Path) -> None:
+    dtype = np.float16 if half else np.float32
+    inputs = normal(4 * 192).reshape(4, 1, 3, 8, 8).astype(dtype)
+    session = numeric.open_session(quantize(tmp_path, network(half=half), inputs))
     (got,) = session.run(None, {"x": inputs[0]})
     (wanted,) = numeric.open_session(tmp_path / "prepared.onnx").run(None, {"x": inputs[0]})
     assert got.dtype == wanted.dtype
     assert np.abs(got.astype(float) - wanted).max() < 0.05 * np.abs(wanted).max()
+
+
+def test_float16_takes_an_opset_that_has_scales_for_it(tmp_path: Path) -> None:
+    inputs = normal(4 * 192).reshape(4, 1, 3, 8, 8).astype(np.float16)
+    with pytest.raises(ModelError) as caught:
+        quantize(tmp_path, network(half=True, opset=18), inputs)
+    assert "float16, and opset 18 has no INT8" in caught.value.render()
+    assert "opset = 19" in caught.value.render()

@@ -30,8 +30,8 @@ def write_ranges(ranges: Mapping[str, Range], halves: Collection[str], path: Pat
 
     data = {
         name: TensorData(
-            lowest=(np.float16 if name in halves else np.float32)(low),
-            highest=(np.float16 if name in halves else np.float32)(high),
+            lowest=np.array(low, np.float16 if name in halves else np.float32),
+            highest=np.array(high, np.float16 if name in halves else np.float32),
         )
         for name, (low, high) in ranges.items()
     }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesmith.errors import UsageError
+from edgesmith.errors import ModelError, UsageError
 from edgesmith.events import EventStream
 from edgesmith.model import onnx_file
 from edgesmith.quantize.calibrate.thresholds import Range
@@ -22,6 +22,9 @@ from edgesmith.simplify.graph import sort_nodes, subgraphs
 if TYPE_CHECKING:
     import onnx
     from onnxruntime.quantization import QuantType
+
+# The first whose QuantizeLinear takes float16.
+_HALF_SCALES_OPSET = 19
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +48,10 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     from onnxruntime import quantization
 
     model = onnx_file.load(plan.prepared)
+    halves = half_tensors(model)
+    _require_half_scales(model, halves & plan.ranges.keys())
     ranges = output.with_suffix(".ranges.json")
-    write_ranges(plan.ranges, half_tensors(model), ranges)
+    write_ranges(plan.ranges, halves, ranges)
     head = [node.name for node in head_nodes(model)]
     unheld = [n.name for n in model.graph.node if plan.unheld & {*n.input, *n.output}]
     excluded = [*_excluded_nodes(model, plan.exclude), *head, *unheld]
@@ -71,6 +76,16 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     if feed_integers(quantized):
         events.debug("quantize: the fed integers are the first layer's quantized input")
     onnx_file.save(quantized, output)
+
+
+def _require_half_scales(model: onnx.ModelProto, halves: Collection[str]) -> None:
+    found = onnx_file.opset_of(model)
+    if halves and found < _HALF_SCALES_OPSET:
+        raise ModelError(
+            f"the tensor '{min(halves)}' is float16, and opset {found} has no INT8 for that",
+            where="model.opset",
+            hint=f"set [model] opset = {_HALF_SCALES_OPSET} or newer, or compute in float32",
+        )
 
 
 def _mend_order(path: Path) -> None:
