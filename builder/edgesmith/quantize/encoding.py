@@ -36,6 +36,11 @@ class Encoding:
     reduce_range: bool
     exact_here: bool
 
+    @property
+    def largest_weight(self) -> int:
+        """The largest magnitude of an integer that is a weight."""
+        return 64 if self.reduce_range else 127
+
     def judging(self, options: SessionOptions) -> SessionOptions:
         """The session options for computing the target's outputs on this machine."""
         if self.exact_here:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from edgesmith.quantize.encoding import Encoding, encoding_for
 from edgesmith.quantize.judging import Judge, Judgement
 from edgesmith.quantize.metrics import Evaluation, loss
 from edgesmith.quantize.ranges import ranges_by
+from edgesmith.quantize.rounding.apply import LayerRounding, WeightRounding
 from edgesmith.quantize.static import QuantizationPlan, quantize_static
 from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
 from edgesmith.values import (
@@ -67,6 +69,7 @@ class _Candidate:
     path: Path
     judgement: Judgement
     loss: float
+    rounding: tuple[LayerRounding, ...]
 
 
 def quantize_stage(
@@ -275,10 +278,27 @@ class _Work:
             unheld=frozenset(name for name, one in found.items() if one.holds_masks),
         )
         quantize_static(plan, path, events=self.context.events)
+        quantized = onnx_file.load(path)
+        rounding = self._rounding.apply(quantized)
+        onnx_file.save(quantized, path)
         judgement = self.judge.judge(path, encoding.judging(self._options()))
         lost = loss(baseline, judgement.metrics, metric)
         self.context.events.debug(f"quantize: {method} loses {lost:.4g} in {metric}")
-        return _Candidate(method=method, path=path, judgement=judgement, loss=lost)
+        return _Candidate(
+            method=method, path=path, judgement=judgement, loss=lost, rounding=rounding
+        )
+
+    @cached_property
+    def _rounding(self) -> WeightRounding:
+        """One for all candidates: most of their weights have the same scales."""
+        assert self.encoding is not None
+        observed, calibration = self.inputs.observed(), self.inputs.calibration
+        return WeightRounding(
+            prepared=onnx_file.load(observed.folder / observed.value.prepared),
+            samples=calibration.folder / calibration.value.path,
+            limit=self.encoding.largest_weight,
+            events=self.context.events,
+        )
 
     def _variant(
         self, folder: Path, name: str, encoding: str, metrics: tuple[MetricValue, ...]
@@ -311,6 +331,7 @@ class _Work:
                 }
                 for c in tried
             ],
+            "weight_rounding": [to_record(one) for one in (tried[0].rounding if tried else ())],
             "fused_operators": {
                 variant.name: fused_operators(
                     folder / variant.onnx.path,

@@ -1,0 +1,96 @@
+"""Replaces the integers of a quantized model's weights by better ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgesmith.events import EventStream, Progress
+from edgesmith.quantize.rounding.layers import Layer, layers_of
+from edgesmith.quantize.rounding.moments import blocks_of, cut, second_moments
+from edgesmith.quantize.rounding.solve import Rounded, rounded
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerRounding:
+    """How far a layer's outputs are from those with float weights, as signal over error in dB: with
+    each weight at its nearest integer, and with those that were chosen."""
+
+    node: str
+    nearest_sqnr_db: float | None
+    sqnr_db: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightRounding:
+    """Rounds for several quantized forms of one model; what two of them share is solved once.
+
+    `limit` is the largest integer, `samples` the calibration data.
+    """
+
+    prepared: onnx.ModelProto
+    samples: Path
+    limit: int
+    events: EventStream
+    threads: int = 0
+    _known: dict[tuple[str, bytes], Rounded] = field(default_factory=dict)
+
+    def apply(self, quantized: onnx.ModelProto) -> tuple[LayerRounding, ...]:
+        """Rounds the weights of every Conv, Gemm and MatMul anew, in place."""
+        layers = layers_of(self.prepared, quantized)
+        self._solve([one for one in layers if self._key(one) not in self._known])
+        stored = {one.name: one for one in quantized.graph.initializer}
+        told = []
+        for layer in layers:
+            found = self._known[self._key(layer)]
+            integers = layer.as_stored(found.integers)
+            stored[layer.stored].ClearField("int32_data")
+            stored[layer.stored].raw_data = integers.astype(np.int8).tobytes()
+            told.append(
+                LayerRounding(
+                    node=layer.name,
+                    nearest_sqnr_db=_decibels(found.signal, found.nearest_error),
+                    sqnr_db=_decibels(found.signal, found.error),
+                )
+            )
+        return tuple(told)
+
+    @staticmethod
+    def _key(layer: Layer) -> tuple[str, bytes]:
+        return layer.name, layer.scale.tobytes()
+
+    def _solve(self, layers: list[Layer]) -> None:
+        moments = second_moments(self.prepared, layers, self.samples, threads=self.threads)
+        for number, (layer, sums) in enumerate(moments, 1):
+            blocks = blocks_of(layer)
+            scale = np.repeat(layer.scale, blocks, axis=0)
+            weights = cut(layer.weights, blocks)
+            found = rounded(weights, scale, sums.astype(np.float64), self.limit)
+            self._known[self._key(layer)] = _joined(found, layer, blocks)
+            self.events.emit(
+                Progress(stage="quantize", done=number, total=len(layers), unit="layers")
+            )
+
+
+def _joined(found: Rounded, layer: Layer, blocks: int) -> Rounded:
+    """The blocks side by side again."""
+    if blocks == 1:
+        return found
+    groups, rows, inputs = layer.weights.shape
+    parts = found.integers.reshape(groups, blocks, rows, -1).swapaxes(1, 2)
+    return Rounded(
+        integers=parts.reshape(groups, rows, -1)[:, :, :inputs],
+        nearest_error=found.nearest_error,
+        error=found.error,
+        signal=found.signal,
+    )
+
+
+def _decibels(signal: float, error: float) -> float | None:
+    return float(10 * np.log10(signal / error)) if signal > 0 and error > 0 else None
