@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edgesmith.errors import EdgesmithError
 from in_process import Exported, export_here, write_project
@@ -185,6 +185,115 @@ def test_refused(lines: str, says: tuple[str, ...], tmp_path: Path) -> None:
         assert words in caught.value.render()
 
 
+@pytest.mark.parametrize(
+    ("lines", "shape", "tried", "guard"),
+    [
+        ("if x.shape[0] > 100:\n    return x * 2\nreturn x + 1", '["n", 4]', (3, 101), "<= 100"),
+        ("if x.shape[0] % 8 == 0:\n    return x * 2\nreturn x + 1", '["n", 4]', (3, 16), "% 8"),
+        (
+            "n = x.shape[1]\nif n % 7:\n    x = F.pad(x, (0, 7 - n % 7))\n"
+            "return x.reshape(x.shape[0], -1, 7).mean(-1)",
+            '[2, "t"]',
+            (5, 14),
+            "% 7",
+        ),
+    ],
+    ids=["a threshold", "a remainder", "padding to a multiple"],
+)
+def test_decisions_by_sizes_that_were_not_tried(
+    lines: str, shape: str, tried: tuple[int, int], guard: str, tmp_path: Path
+) -> None:
+    one = exported(tmp_path, forward(lines), f"[model.inputs.x]\nshape = {shape}\n")
+    assert taken(one) == ("torchscript", "script")
+    dynamo = next(a for a in one.value.attempts if a.mode == "export")
+    assert guard in dynamo.reason
+    namespace: dict[str, Any] = {}
+    exec(forward(lines), namespace)
+    for size in tried:
+        x = np.random.default_rng(0).standard_normal((size, 4) if "4" in shape else (2, size))
+        x = x.astype(np.float32)
+        np.testing.assert_allclose(
+            run(one, x=x)[0], namespace["build"]()(torch.from_numpy(x)), rtol=1e-5, atol=1e-6
+        )
+
+
+def test_a_decision_by_a_size_is_told_where_dynamo_alone_is_asked(tmp_path: Path) -> None:
+    lines = "if x.shape[0] > 100:\n    return x * 2\nreturn x + 1"
+    one = exported(tmp_path, forward(lines), model='exporter = "dynamo"')
+    assert any("x.shape[0] <= 100" in words for words in one.said)
+    declared = X + "sizes = { batch = [1, 3] }\n"
+    silent = exported(tmp_path, forward(lines), declared, model='exporter = "dynamo"')
+    assert not any("took values for constants" in words for words in silent.said)
+
+
+def test_negative_integers_are_tried(tmp_path: Path) -> None:
+    inputs = '[model.inputs.x]\ndtype = "int64"\nshape = ["n"]\n'
+    one = exported(tmp_path, forward("return x // 3, x % 3"), inputs)
+    assert taken(one)[0] == "dynamo"
+    x = np.arange(-7, 8)
+    for found, wanted in zip(run(one, x=x), (x // 3, x % 3), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_what_is_random_on_some_values_only(tmp_path: Path) -> None:
+    with pytest.raises(EdgesmithError) as caught:
+        exported(tmp_path, forward("return torch.where(x > 4, torch.randn(4), x)"))
+    assert "it is random: the operator RandomNormal" in caught.value.render()
+
+
+def test_a_program_with_even_sizes_alone(tmp_path: Path) -> None:
+    class Pairs(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+        def forward(self, x: Any) -> Any:
+            return x.reshape(-1, 4, 2).sum(-1)
+
+    file = write_project(tmp_path / "project", source="net.pt2")
+    half = torch.export.Dim("half", min=1)
+    program = torch.export.export(Pairs(), (torch.ones(6, 4),), dynamic_shapes=({0: 2 * half},))
+    torch.export.save(program, file.parent / "net.pt2")
+    one = export_here(file)
+    assert taken(one) == ("torchscript", "trace")
+    x = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
+    np.testing.assert_allclose(run(one, **{one.value.onnx.inputs[0].name: x})[0],
+                               x.reshape(-1, 4, 2).sum(-1), rtol=1e-5)  # fmt: skip
+
+
+def test_arguments_of_any_number_reach_both_exporters(tmp_path: Path) -> None:
+    made = "Net(), (torch.ones(2, 4), torch.zeros(2, 4))"
+    one = exported(tmp_path, forward("return xs[0] - xs[1]", takes="self, *xs", made=made), "")
+    assert [a.agrees for a in one.value.attempts] == [True, True]
+
+
+def test_a_buffer_that_changes_is_named(tmp_path: Path) -> None:
+    lines = "self.linear.bias.data += 1\nreturn self.linear(x)"
+    code = forward(lines.replace("self.linear.bias.data", "self.count")).replace(
+        "nn.Linear(4, 4)", "nn.Linear(4, 4)\n        self.register_buffer('count', torch.zeros(()))"
+    ).replace("self.linear(x)", "self.linear(x) + self.count")  # fmt: skip
+    with pytest.raises(EdgesmithError) as caught:
+        exported(tmp_path, code)
+    assert "forward() changes count, which is what its next run starts" in caught.value.render()
+
+
+def test_an_end_of_a_declared_range_that_pytorch_fails_at_is_told(tmp_path: Path) -> None:
+    inputs = '[model.inputs.input]\ndtype = "int64"\nshape = ["n"]\nrange = [0, 10]\n'
+    code = forward("return x", made="nn.Embedding(11, 3)")
+    fits = exported(tmp_path, code, inputs)
+    assert not any("highest values" in words for words in fits.said)
+    with pytest.raises(EdgesmithError, match="IndexError"):
+        exported(tmp_path, code.replace("11, 3", "10, 3"), inputs.replace("10]", "40]"))
+
+
+def test_the_way_out_of_an_old_opset_is_a_newer_one(tmp_path: Path) -> None:
+    lines = "return F.grid_sample(x, grid, align_corners=False)"
+    inputs = (
+        "[model.inputs.x]\nshape = [1, 2, 5, 5]\n[model.inputs.grid]\nshape = [1, 3, 3, 2]\n"
+        "range = [-1, 1]\n"
+    )
+    code = forward(lines, takes="self, x, grid")
+    with pytest.raises(EdgesmithError) as caught:
+        exported(tmp_path, code, inputs, model="opset = 13")
+    assert "set [model] opset = 16 or newer" in caught.value.render()
+
+
 def onnx_project(folder: Path, nodes: list[onnx.NodeProto], *, opset: int, model: str = "") -> Path:
     """A model from `x` to `y`, [batch, 4] each."""
     ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 4]) for n in "xy"]
@@ -224,3 +333,54 @@ def test_what_stops_a_downgrade_of_an_onnx_model_is_named(tmp_path: Path) -> Non
     assert caught.value.exit_code == 3
     assert "Gelu" in caught.value.render()
     assert "from opset 20 to 13" in caught.value.render()
+
+
+def unsound(kind: str, file: Path) -> None:
+    """Makes a sound model of two MatMuls one that must be refused."""
+    path = file.parent / "one.onnx"
+    model = onnx.load(path)
+    graph = model.graph
+    if kind == "a wrong shape":
+        graph.output[0].type.tensor_type.shape.dim[1].dim_value = 7
+    elif kind == "no input shape":
+        graph.input[0].type.tensor_type.ClearField("shape")
+    elif kind == "an output twice":
+        graph.output.append(graph.output[0])
+    elif kind == "NaN":
+        graph.initializer.append(numpy_helper.from_array(np.array([np.nan], np.float32), "w"))
+        graph.node[0].op_type = "Add"
+        graph.node[0].input.append("w")
+    elif kind == "a training Dropout":
+        graph.initializer.append(numpy_helper.from_array(np.array(0.5, np.float32), "ratio"))
+        graph.initializer.append(numpy_helper.from_array(np.array(True), "training"))
+        graph.node[0].op_type = "Dropout"
+        graph.node[0].input.extend(["ratio", "training"])
+    else:
+        drawing = [helper.make_node("RandomNormalLike", ["a"], ["b"], name="draw"),
+                   helper.make_node("Add", ["a", "b"], ["c"])]  # fmt: skip
+        opset = [helper.make_opsetid("", 17)]
+        function = helper.make_function("mine", "Noise", ["a"], ["c"], drawing, opset)
+        model.functions.append(function)
+        model.opset_import.append(helper.make_opsetid("mine", 1))
+        graph.node[0].op_type, graph.node[0].domain = "Noise", "mine"
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("a wrong shape", "'y' is declared as ['batch', 7], its operators give ['batch', 4]"),
+        ("no input shape", "the input 'x' has no shape"),
+        ("an output twice", "the output 'y' is listed twice"),
+        ("NaN", "the weights hold NaN: w"),
+        ("a training Dropout", "the model is random: the operator Dropout"),
+        ("a function that draws", "the model is random: the operator RandomNormalLike ('draw')"),
+    ],
+)
+def test_an_unsound_onnx_model_is_refused(kind: str, says: str, tmp_path: Path) -> None:
+    file = onnx_project(tmp_path, [helper.make_node("Relu", ["x"], ["y"])], opset=17)
+    unsound(kind, file)
+    with pytest.raises(EdgesmithError) as caught:
+        export_here(file)
+    assert caught.value.exit_code == 3
+    assert says in caught.value.render()

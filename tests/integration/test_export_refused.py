@@ -84,7 +84,7 @@ CASES = [
             "random", "aten.randn", "model.py:"),
     refused("state that grows", forward("self.n = self.n + 1\nreturn x * self.n",
                                         setup="self.n = 0"), X,
-            "differs between two runs", "what the next run starts from"),
+            "differs between two runs", "what its next run starts from"),
     refused("an output that is a number", forward('return {"y": x, "count": len(x)}'), X,
             "returns a int as 'count'", "return tensors"),
     refused("no output", forward("return None"), X, "returns no tensor"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from edgesmith.errors import ModelError
+from edgesmith.worker.tensors import stored_tensors
 
 Array = np.ndarray[Any, Any]
 INPUTS, OUTPUTS, LABELS, GROUPS = "inputs/", "outputs/", "labels", "groups"
@@ -20,7 +22,10 @@ def _open(path: Path) -> Any:
 
 
 class Samples:
-    """A file of samples; arrays are read sample by sample."""
+    """A file of samples; arrays are read sample by sample, into memory of their own.
+
+    A mapped file's pages count as a process's memory for as long as nobody else wants it.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -28,6 +33,8 @@ class Samples:
             self._names = tuple(self._file.keys())
             self.metadata: dict[str, str] = dict(self._file.metadata() or {})
             self.count = int(self.metadata["count"])
+            self._stored = stored_tensors(path)
+            self._bytes = path.open("rb")
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise ModelError(
                 f"not a file of samples: {error}",
@@ -41,7 +48,16 @@ class Samples:
 
     def group(self, prefix: str, index: int) -> dict[str, Array]:
         """All tensors below `prefix` of sample `index`."""
-        return {n: self._file.get_slice(prefix + n)[index] for n in self.names(prefix)}
+        return {n: self._read(prefix + n, index) for n in self.names(prefix)}
+
+    def _read(self, name: str, index: int) -> Array:
+        one = self._stored[name]
+        if not 0 <= index < one.shape[0]:
+            raise IndexError(f"sample {index} of {one.shape[0]}")
+        values = np.empty(math.prod(one.shape[1:]), one.dtype)
+        self._bytes.seek(one.offset + index * values.nbytes)
+        self._bytes.readinto(values.view(np.uint8).data)
+        return values.reshape(one.shape[1:])
 
     def whole(self, name: str) -> Array:
         """One whole tensor; for small ones such as labels."""

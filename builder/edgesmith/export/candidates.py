@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,9 @@ def _tell_failed(found: Candidates, context: Context) -> None:
     """Where none agrees the error itself says all of it."""
     for one in found.tried:
         if one.reason and found.agreeing:
-            context.events.info(f"export: {one.exporter} ({one.mode}) was not taken: {one.reason}")
+            context.events.info(
+                f"export: {one.exporter} ({one.mode}) was not taken: {one.reason.splitlines()[0]}"
+            )
 
 
 def _export(
@@ -188,6 +190,9 @@ def judged(one: Candidate, told: Mapping[str, Any], folder: Path, project: Proje
         fit_interface(model, told["inputs"], told["outputs"])
         model = to_opset(model, opset_of_project(project), ir_version=max_ir_version(project))
         one = replace(one, nodes=count_nodes(model.graph), operators=operators_of(model.graph))
+        drawn = onnx_file.random_node(model)
+        if drawn is not None:
+            return replace(one, reason=f"it is random: the operator {drawn.op_type} draws numbers")
         # With the traces of the exporter: they say where an operator that diverges comes from.
         onnx_file.save(model, one.path)
         session = numeric.open_session(one.path)
@@ -243,18 +248,9 @@ def _compare(
 
 def operators_of(graph: Any) -> tuple[str, ...]:
     """Those of a graph and of those inside its branches and loops, sorted."""
-    return tuple(sorted(node.op_type for node in every_node(graph)))
+    return tuple(sorted(node.op_type for node in onnx_file.nodes_of(graph)))
 
 
 def count_nodes(graph: Any) -> int:
     """The nodes of a graph and of those inside its branches and loops."""
-    return sum(1 for _ in every_node(graph))
-
-
-def every_node(graph: Any) -> Iterator[Any]:
-    """The nodes of a graph and of those inside its branches and loops."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from every_node(inner)
+    return sum(1 for _ in onnx_file.nodes_of(graph))

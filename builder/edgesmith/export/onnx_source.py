@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from edgesmith.cache import observe
 from edgesmith.errors import ModelError, UsageError
-from edgesmith.export.candidates import every_node
 from edgesmith.export.opsets import max_ir_version, opset_of_project, to_opset
 from edgesmith.model import numeric, onnx_file, weight_files
 from edgesmith.model.external_data import data_files
@@ -18,10 +17,8 @@ from edgesmith.values import ExportAttempt, ExportedModel, OnnxFile, ParityCheck
 if TYPE_CHECKING:
     import onnx
 
-_RANDOM_OPERATORS = {
-    "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
-    "RandomUniformLike",
-}  # fmt: skip
+# FLOAT, FLOAT16 and DOUBLE.
+_FLOATS = (1, 10, 11)
 
 
 def take_onnx(project: Project, folder: Path) -> Made[ExportedModel]:
@@ -68,7 +65,9 @@ def _copy(
     if outside and not large:
         model = onnx_file.load(source, shown_as=shown_as)
     onnx_file.strip_traces(model)
-    _refuse_random(model, shown_as)
+    _refuse_unsound(model, shown_as)
+    if not large:
+        _check_outputs(model, shown_as)
     if project.settings.model.opset is not None:
         model = _at_opset(project, model, large=large)
     if large:
@@ -92,15 +91,35 @@ def _at_opset(project: Project, model: onnx.ModelProto, *, large: bool) -> onnx.
     return to_opset(model, asked, ir_version=max_ir_version(project))
 
 
-def _refuse_random(model: onnx.ModelProto, shown_as: str) -> None:
-    """Nothing that follows could compare two runs of a random model."""
-    for node in every_node(model.graph):
-        if node.op_type in _RANDOM_OPERATORS and node.domain in ("", "ai.onnx"):
+def _refuse_unsound(model: onnx.ModelProto, shown_as: str) -> None:
+    """What nothing that follows could prove right: random operators, NaN, an output twice."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    drawn = onnx_file.random_node(model)
+    if drawn is not None:
+        raise ModelError(
+            f"the model is random: the operator {drawn.op_type}"
+            f" ('{drawn.name or drawn.output[0]}') draws other numbers in each run",
+            where=shown_as,
+            hint="export it in eval mode; make what is drawn an input of the model",
+        )
+    names = [one.name for one in model.graph.output]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise ModelError(
+            f"the output '{twice[0]}' is listed twice",
+            where=shown_as,
+            hint="give each output a name of its own, such as by an Identity",
+        )
+    for one in model.graph.initializer:
+        apart = one.data_type not in _FLOATS or one.external_data
+        if not apart and np.isnan(numpy_helper.to_array(one)).any():
             raise ModelError(
-                f"the model is random: the operator {node.op_type}"
-                f" ('{node.name or node.output[0]}') draws other numbers in each run",
+                f"the weights hold NaN: {one.name}",
                 where=shown_as,
-                hint="export it in eval mode; make what is drawn an input of the model",
+                hint="the training diverged, or the file is damaged: use weights of a good"
+                " checkpoint",
             )
 
 
@@ -126,6 +145,33 @@ def _check_declared(project: Project, described: OnnxFile) -> None:
                 f"declared {dtype} {list(shape)}, the model has {found[name].dtype} {list(dims)}",
                 where=where,
                 hint="correct the shape, or leave [model.inputs] out",
+            )
+
+
+def _check_outputs(model: onnx.ModelProto, shown_as: str) -> None:
+    """Raises ModelError where the file declares other sizes than its operators give."""
+    import onnx
+
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    for one in bare.graph.output:
+        one.type.tensor_type.ClearField("shape")
+    inferred = onnx.shape_inference.infer_shapes(bare).graph.output
+    for one, found in zip(model.graph.output, inferred, strict=True):
+        declared, given = (each.type.tensor_type.shape.dim for each in (one, found))
+        if not found.type.tensor_type.HasField("shape"):
+            continue
+        fits = len(declared) == len(given) and all(
+            not (a.HasField("dim_value") and b.HasField("dim_value")) or a.dim_value == b.dim_value
+            for a, b in zip(declared, given, strict=True)
+        )
+        if not fits:
+            shapes = [list(onnx_file.tensor_info(each).dims) for each in (one, found)]
+            raise ModelError(
+                f"the output '{one.name}' is declared as {shapes[0]}, its operators give"
+                f" {shapes[1]}",
+                where=shown_as,
+                hint="correct the output's shape in the file, or remove it: then it is inferred",
             )
 
 

@@ -42,8 +42,9 @@ def require_source(project: Project) -> None:
     kind = source_kind(project)
     file = model.source.rpartition(":")[0] if _CALLABLE.match(model.source) else model.source
     if not (project.folder / file).is_file():
+        there = (project.folder / file).exists()
         raise ModelError(
-            f"the file '{file}' does not exist",
+            f"'{file}' is no file" if there else f"the file '{file}' does not exist",
             where=f"{project.file}, model.source = {model.source!r}",
             hint="correct the path; it is relative to the project file",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from edgesmith.export.candidates import (
     try_candidates,
 )
 from edgesmith.export.divergence import EagerValue, failing_probe, locate, read_eager
+from edgesmith.export.opsets import opset_of_project
 from edgesmith.files import full_disk
 from edgesmith.model import onnx_file
 from edgesmith.model.user_code import Interpreter, call_worker
@@ -26,6 +28,7 @@ from edgesmith.stages import Context, Made, scratch_folder
 from edgesmith.values import ExportAttempt, ExportedModel
 
 MODEL_FILE = "model.onnx"
+_DECLARED_ENDS = ("lowest values", "highest values")
 
 
 def export_torch(
@@ -38,6 +41,11 @@ def export_torch(
         told = candidates.worker.result
         for missing in told["dropped"]:
             context.events.warning(f"export: the output '{missing}' is None and is left out")
+        for one in told["left_out"]:
+            if one["inputs"] in _DECLARED_ENDS and one["reason"].startswith("PyTorch fails"):
+                context.events.warning(
+                    f"export: at the {one['inputs']} of the declared ranges {one['reason']}"
+                )
         if not candidates.agreeing:
             raise _none_agrees(
                 project, _located(project, interpreter, candidates, scratch, context)
@@ -159,6 +167,20 @@ def _none_agrees(project: Project, tried: Sequence[Candidate]) -> ModelError:
     return ModelError(
         f"no exporter gives a model that agrees with PyTorch\n{reasons}",
         where=where,
-        hint="see the reasons above: change that part of forward(), declare the sizes that really"
-        " occur, and let nothing in it be random",
+        hint=_way_out(project, reasons),
+    )
+
+
+def _way_out(project: Project, reasons: str) -> str:
+    newer = re.search(r"(?:added in version|opset version) (\d+), try exporting", reasons)
+    if newer and int(newer[1]) > opset_of_project(project):
+        return f"set [model] opset = {newer[1]} or newer, or leave it out"
+    if "Could not find an implementation" in reasons:
+        return (
+            "compute in float32: ONNX Runtime has no kernel of that operator for the type that"
+            " forward() computes in"
+        )
+    return (
+        "see the reasons above: change that part of forward(), declare the sizes that really"
+        " occur, and let nothing in it be random"
     )

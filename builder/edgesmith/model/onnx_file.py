@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ MAX_PROTOBUF_BYTES = weights.MAX_PROTOBUF_BYTES
 _ELEMENT_TYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
     9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64",
+}  # fmt: skip
+
+_RANDOM_OPERATORS = {
+    "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+    "RandomUniformLike",
 }  # fmt: skip
 
 
@@ -43,6 +49,7 @@ def load(
             _refuse_too_large(whole_bytes(model, shown_as=where), where)
             onnx.load_external_data_for_model(model, str(path.parent))
         _complete_outputs(model)
+        _require_input_shapes(model, where)
         if check:
             onnx.checker.check_model(str(path) if outside else model)
     except onnx.checker.ValidationError as error:
@@ -79,6 +86,19 @@ def _complete_outputs(model: onnx.ModelProto) -> None:
         one.CopyFrom(inferred[one.name])
 
 
+def _require_input_shapes(model: onnx.ModelProto, where: str) -> None:
+    """Nothing tells how many dimensions an input has that has no shape."""
+    for one in model.graph.input:
+        kind = one.type.tensor_type
+        if one.type.HasField("tensor_type") and not kind.HasField("shape"):
+            raise ModelError(
+                f"the input '{one.name}' has no shape",
+                where=where,
+                hint="write it into the file with its dynamic dimensions, such as by"
+                " onnx.tools.update_model_dims",
+            )
+
+
 def _require_readable(path: Path, where: str) -> None:
     if path.is_dir():
         raise ModelError("this is a folder, not an ONNX file", where=where, hint="name the file")
@@ -102,6 +122,38 @@ def _refuse_too_large(size: int, where: str) -> None:
             hint="write its weights to a second file: onnx.save_model(...,"
             " save_as_external_data=True)",
         )
+
+
+def every_node(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """The nodes of the graph, of its functions, and of branches and loops in either."""
+    yield from nodes_of(model.graph)
+    for function in model.functions:
+        yield from nodes_of(function)
+
+
+def nodes_of(graph: Any) -> Iterator[Any]:
+    """The nodes of a graph or function and of those inside its branches and loops."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from nodes_of(inner)
+
+
+def random_node(model: onnx.ModelProto) -> onnx.NodeProto | None:
+    """The first that draws other numbers in each run."""
+    from onnx import numpy_helper
+
+    values = {one.name: one for one in model.graph.initializer}
+    for node in every_node(model):
+        if node.domain not in ("", "ai.onnx"):
+            continue
+        if node.op_type in _RANDOM_OPERATORS:
+            return node
+        mode = values.get(node.input[2]) if len(node.input) > 2 else None
+        if node.op_type == "Dropout" and mode is not None and numpy_helper.to_array(mode).all():
+            return node
+    return None
 
 
 def strip_traces(model: onnx.ModelProto) -> None:

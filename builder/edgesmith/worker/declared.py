@@ -189,7 +189,8 @@ def refined(interface: Interface, declared: Sequence[Mapping[str, Any]]) -> Inte
         renamed.get(name, name): _under_old_names(given, back)
         for name, given in interface.derived.items()
     }
-    return replace(interface, leaves=tuple(leaves), ranges=ranges, derived=derived)
+    steps = {renamed.get(name, name): given for name, given in interface.steps.items()}
+    return replace(interface, leaves=tuple(leaves), ranges=ranges, derived=derived, steps=steps)
 
 
 def _under_old_names(given: Any, back: Mapping[str, str]) -> Any:

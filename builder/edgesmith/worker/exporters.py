@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +20,7 @@ from .signature import parameters_of
 # What each exporter's own operator library writes; other opsets are converted to afterwards.
 _DYNAMO_OPSETS = (18, 23)
 _TORCHSCRIPT_OPSETS = (9, 20)
+_SIZE = re.compile(r"L\['(\w+)'\](?:\[\d+\])?\.size\(\)\[(\d+)\]")
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,40 @@ def _export(task: ExportTask, path: Path) -> None:
         torch.onnx.export(module, _tensors(task), str(path), **options)
 
 
+def size_guards(task: ExportTask) -> list[str]:
+    """What torch.export found forward() to decide by sizes, such as `x.shape[0] <= 100`.
+
+    The dynamo exporter asks it to forget that: what it writes holds on this side of the decision
+    alone. A program that was captured before comes with its promises; a capture that fails tells
+    nothing.
+    """
+    import torch
+    from torch.export import Dim
+
+    if task.source.program is not None:
+        return []
+    wraps = not _takes_directly(task)
+    shapes = tuple(
+        {axis: Dim.AUTO for axis, d in enumerate(leaf.shape) if isinstance(d, str)}
+        for leaf in task.source.interface.leaves
+    )
+    module = _flat_module(task.source) if wraps else task.source.module
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(
+                module,
+                _tensors(task),
+                dynamic_shapes=(shapes,) if wraps else shapes,
+                strict=False,
+            )
+    # The exporter runs the user's code and has no base of its own for what it raises.
+    except Exception:
+        return []
+    codes = getattr(program, "_guards_code", [])
+    return [_SIZE.sub(r"\1.shape[\2]", code) for code in codes if _SIZE.search(code)]
+
+
 def _trace(task: ExportTask, path: Path) -> None:
     """The TorchScript exporter on what one run of the module does; scripted parts stay whole."""
     wraps = not _takes_all_directly(task)
@@ -139,7 +176,9 @@ def _tensors(task: ExportTask) -> tuple[Any, ...]:
 
 
 def _takes_directly(task: ExportTask) -> bool:
-    return task.source.interface.is_flat and task.outputs_are_flat
+    kinds = [one.kind for one in parameters_of(task.source.module) or ()]
+    plain = inspect.Parameter.VAR_POSITIONAL not in kinds
+    return task.source.interface.is_flat and task.outputs_are_flat and plain
 
 
 def _takes_all_directly(task: ExportTask) -> bool:
@@ -160,6 +199,10 @@ def _flat_module(source: TorchSource, module: Any = None) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.model = source.module if module is None else module
+
+        def train(self, mode: bool = True) -> Any:
+            """It is in eval mode already, and modules of an ExportedProgram refuse to be told."""
+            return self
 
         def forward(self, *leaves: Any) -> Any:
             args, kwargs = interface.bind(leaves)

@@ -217,6 +217,7 @@ def _of_program(program: Any, where: str) -> Interface:
         is_flat=False,
         ranges=symbols.ranges(),
         derived=symbols.derived(),
+        steps=symbols.steps(),
     )
 
 
@@ -260,6 +261,22 @@ class _Symbols:
             for expression, name in self._names.items()
             if not expression.is_symbol and expression.free_symbols <= set(free)
         }
+
+    def steps(self) -> dict[str, Callable[[int], int]]:
+        """The sizes that are expressions of a number that is no size itself, such as 2 * n."""
+        named = {e for e in self._names if e.is_symbol}
+        return {
+            name: _stepping(expression, self._constraints)
+            for expression, name in self._names.items()
+            if len(expression.free_symbols) == 1 and not expression.free_symbols & named
+        }
+
+
+def _stepping(expression: Any, constraints: Mapping[Any, Any]) -> Callable[[int], int]:
+    (symbol,) = expression.free_symbols
+    bounds = constraints.get(symbol)
+    lowest = max(1, int(bounds.lower)) if bounds is not None else 1
+    return lambda number: int(expression.subs({symbol: lowest + number - 1}))
 
 
 def _evaluation(expression: Any, free: Mapping[Any, str]) -> Callable[[Mapping[str, int]], int]:

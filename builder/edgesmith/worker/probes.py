@@ -24,6 +24,10 @@ _LARGER_SIZES = (37, 31, 29, 23, 19, 17, 13, 11, 7, 5, 3)
 _MOST_ELEMENTS = 1 << 19
 # What integers are drawn below when nothing tells their range and PyTorch may refuse them.
 _SMALL_COUNT = 10
+_EXTREMES = (
+    "lowest", "highest", "zeros", "large values", "negative values", "integers",
+    "negative integers",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,9 @@ def chosen_sizes(interface: Interface, asked: Mapping[str, list[int]]) -> dict[s
         low, high = interface.ranges.get(name, (1, None))
         low = max(low, 1)
         default = [low] if high == low else [low, low + 1]
+        step = interface.steps.get(name)
+        if step is not None:
+            default = [step(1), step(2)]
         sizes[name] = list(asked.get(name) or default)
     return sizes
 
@@ -81,7 +88,9 @@ def larger_sizes(interface: Interface, asked: Mapping[str, list[int]]) -> dict[s
         for index, name in enumerate(open_ones):
             size = _LARGER_SIZES[min(start + index, len(_LARGER_SIZES) - 1)]
             low, high = interface.ranges.get(name, (1, None))
+            step = interface.steps.get(name)
             chosen[name] = max(low, size if high is None else min(size, high))
+            chosen[name] = chosen[name] if step is None else step(size)
         complete = interface.complete(chosen)
         shapes = [_shape(leaf, complete) for leaf in interface.leaves]
         if open_ones and sum(math.prod(shape) for shape in shapes) <= _MOST_ELEMENTS:
@@ -104,7 +113,7 @@ def probes(
         yield Probe(f"random draw {seed}", one, draw(leaves, one, seed=seed))
     if larger is not None and larger not in combinations:
         yield Probe("larger sizes", larger, draw(leaves, larger, seed=1), optional=True)
-    for name in ("lowest", "highest", "zeros", "large values", "negative values", "integers"):
+    for name in _EXTREMES:
         arrays = _extreme(leaves, combinations[0], name)
         if arrays is not None:
             shown = {"lowest": "lowest values", "highest": "highest values"}.get(name, name)
@@ -193,6 +202,8 @@ def _extreme(leaves: Sequence[Leaf], sizes: Mapping[str, int], name: str) -> lis
         "lowest": any(bounded),
         "highest": any(bounded),
         "integers": free_integers,
+        "negative integers": free_integers
+        and any(np.dtype(leaf.dtype).kind == "i" and leaf.range is None for leaf in leaves),
     }.get(name, free_floats)
     if not wanted:
         return None
@@ -217,6 +228,10 @@ def _at_extreme(leaf: Leaf, shape: list[int], name: str, generator: np.random.Ge
     if dtype.kind == "b":
         # A mask of zeros alone leaves nothing to answer with: it stays as drawn.
         return np.ones(shape, dtype) if name == "large values" else plain
+    if name == "negative integers" and dtype.kind == "i":
+        # -1 first: divisions that round to zero instead of down show at it.
+        values = -1 - np.arange(math.prod(shape)) % (_SMALL_COUNT - 1)
+        return values.reshape(shape).astype(dtype)
     if name != "integers":
         return plain
     high = max(_SMALL_COUNT - 1, 2 * _integers(leaf, dtype)[1] + 1)

@@ -35,6 +35,18 @@ def random_operator(
     return found[0] if found else None
 
 
+def changed_buffers(source: TorchSource, arrays: Sequence[Any]) -> list[str]:
+    """The names of the buffers that a run of forward() changes."""
+    import torch
+
+    before = {name: one.clone() for name, one in source.module.named_buffers()}
+    args, kwargs = source.interface.bind(source.interface.tensors(arrays))
+    with torch.no_grad():
+        source.module(*args, **kwargs)
+    after = dict(source.module.named_buffers())
+    return [name for name, one in before.items() if not torch.equal(one, after[name])]
+
+
 def user_place(project: Path) -> str | None:
     """Where in the user's own code the caller stands."""
     for frame in reversed(traceback.extract_stack()):

@@ -12,7 +12,7 @@ from .failures import WorkerFailure, describe, place_in_project
 from .model_source import TorchSource
 from .outputs import dropped_outputs, is_flat
 from .probes import Probe, nearby, with_given_integers
-from .randomness import random_operator
+from .randomness import changed_buffers, random_operator
 from .tensors import SamplesWriter
 
 # Largest error relative to the reference's largest magnitude. Reordered sums of deep networks
@@ -64,7 +64,7 @@ class ReferenceRuns:
                     return
         else:
             probe, outputs = self._forward(probe)
-            _require_numbers(outputs, f"model.source = {self._request['source']!r}")
+            self._require_numbers(probe, outputs)
         if not probe.extreme and (not self._largest or probe.elements > self._largest[0].elements):
             self._largest = (probe, outputs)
         if any(value.dtype == np.float16 for value in [*outputs.values(), *probe.arrays]):
@@ -154,6 +154,21 @@ class ReferenceRuns:
             return reason, TOLERANCE_REL
         return "", max(TOLERANCE_REL, _MARGIN * jump)
 
+    def _require_numbers(self, probe: Probe, outputs: Mapping[str, Any]) -> None:
+        """Raises WorkerFailure when an output holds only NaN: any model agrees with that."""
+        for name, value in outputs.items():
+            if value.dtype.kind != "f" or not value.size or not np.isnan(value).all():
+                continue
+            at = " with " + ", ".join(f"{n} = {s}" for n, s in probe.sizes.items())
+            raise WorkerFailure(
+                f"PyTorch's own output '{name}' is NaN throughout{at if probe.sizes else ''}, on"
+                " inputs as plain as random numbers",
+                where=f"model.source = {self._request['source']!r}",
+                hint="declare the sizes and the range of inputs that forward() takes, such as sizes"
+                " = { batch = [2, 5] } or range = [0, 1] under [model.inputs.NAME]; see whether the"
+                " weights are those of a good checkpoint",
+            )
+
     def check_repeatable(self) -> None:
         """Raises WorkerFailure when the same input gives other outputs the second time.
 
@@ -165,28 +180,23 @@ class ReferenceRuns:
         changed = [n for n in before if _difference(before[n], after[n]) > _REPEAT_REL]
         if not changed:
             return
+        where = f"model.source = {self._request['source']!r}"
+        differs = f"'{changed[0]}' differs between two runs on the same input"
         found = random_operator(self._source, probe.arrays, Path(self._request["project"]))
-        operator, place = found or ("", None)
-        raise WorkerFailure(
-            f"forward() is random: '{changed[0]}' differs between two runs on the same input"
-            + (f"; {operator} draws random numbers" if operator else ""),
-            where=place or f"model.source = {self._request['source']!r}",
-            hint="use nn.Dropout instead of F.dropout, or pass training=self.training; let nothing"
-            " in forward() be random, nor change what the next run starts from",
-        )
-
-
-def _require_numbers(outputs: Mapping[str, Any], where: str) -> None:
-    """Raises WorkerFailure when an output holds nothing but NaN: any model agrees with that."""
-    for name, value in outputs.items():
-        if value.dtype.kind == "f" and value.size and np.isnan(value).all():
+        if found is not None:
             raise WorkerFailure(
-                f"PyTorch's own output '{name}' is NaN throughout, on inputs as plain as random"
-                " numbers",
-                where=where,
-                hint="see whether the weights are those of a good checkpoint, and declare the range"
-                " of inputs that forward() takes, such as range = [0, 1] under [model.inputs.NAME]",
+                f"forward() is random: {differs}; {found[0]} draws random numbers",
+                where=found[1] or where,
+                hint="use nn.Dropout instead of F.dropout, or pass training=self.training",
             )
+        kept = changed_buffers(self._source, probe.arrays)
+        named = f" changes {', '.join(kept)}, which is" if kept else " changes"
+        raise WorkerFailure(
+            f"forward(){named} what its next run starts from: {differs}",
+            where=where,
+            hint="an ONNX model starts each run anew: give what is kept to forward() as an input,"
+            " and return it as an output",
+        )
 
 
 def _difference(before: Any, after: Any) -> float:

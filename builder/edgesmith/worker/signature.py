@@ -42,7 +42,8 @@ class Interface:
     """The leaves in the order of the ONNX inputs, and how they become arguments of forward().
 
     `is_flat`: they are its first positional arguments, in order. `ranges` bounds dynamic
-    dimensions where the source does, `derived` gives those that follow from others.
+    dimensions where the source does, `derived` gives those that follow from others, `steps` the
+    first, second and so on of the sizes of those that take only some, such as the even ones.
     """
 
     leaves: tuple[Leaf, ...]
@@ -50,6 +51,7 @@ class Interface:
     is_flat: bool
     ranges: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
     derived: Mapping[str, Callable[[Mapping[str, int]], int]] = field(default_factory=dict)
+    steps: Mapping[str, Callable[[int], int]] = field(default_factory=dict)
 
     def dimensions(self) -> list[str]:
         """The dynamic dimensions whose sizes can be chosen."""

@@ -6,6 +6,7 @@ import json
 import shutil
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -110,19 +111,36 @@ class SamplesWriter:
         self._parts = {}
 
 
-def open_samples(path: Path) -> dict[str, Array]:
-    """Memory-mapped tensors of a sound file, in the order in which they lie there."""
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A tensor in a file; `offset` is in bytes from the file's start."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+
+
+def stored_tensors(path: Path) -> dict[str, Stored]:
+    """Where the tensors of a sound file lie, in that order."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
     header.pop("__metadata__", None)
-    tensors = {}
-    for name, facts in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        start, end = facts["data_offsets"]
-        shape = tuple(facts["shape"])
-        dtype = np.dtype(_DTYPES[facts["dtype"]])
-        if start == end:
-            tensors[name] = np.empty(shape, dtype)
-            continue
-        tensors[name] = np.memmap(path, dtype, "r", 8 + length + start, shape)
-    return tensors
+    return {
+        name: Stored(
+            dtype=np.dtype(_DTYPES[facts["dtype"]]),
+            shape=tuple(facts["shape"]),
+            offset=8 + length + facts["data_offsets"][0],
+        )
+        for name, facts in sorted(header.items(), key=lambda item: item[1]["data_offsets"])
+    }
+
+
+def open_samples(path: Path) -> dict[str, Array]:
+    """Memory-mapped tensors of a sound file, in the order in which they lie there."""
+    return {
+        name: np.memmap(path, one.dtype, "r", one.offset, one.shape)
+        if 0 not in one.shape
+        else np.empty(one.shape, one.dtype)
+        for name, one in stored_tensors(path).items()
+    }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .exporters import ExportTask, export, modes_for
+from .exporters import ExportTask, export, modes_for, size_guards
 from .failures import WorkerFailure
 from .model_source import TorchSource, load_source
 from .probes import chosen_sizes, draw, larger_sizes, probes, size_combinations
@@ -51,6 +51,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     for mode in request["only"] or groups[0]:
         if mode not in request["skip"]:
             _attempt(mode, task, folder)
+    if not set(source.interface.dimensions()) <= set(request["sizes"]):
+        _doubt_dynamo(task, folder, alone=groups[0] == ["export"])
     every = [source.interface.complete(one) for one in size_combinations(sizes)]
     return {
         "inputs": [
@@ -72,6 +74,20 @@ def _attempt(mode: str, task: ExportTask, folder: Path) -> None:
     (folder / f"candidate-{mode}.begun").touch()
     done = export(mode, task, folder / f"candidate-{mode}.onnx")
     (folder / f"candidate-{mode}.json").write_text(json.dumps(done))
+
+
+def _doubt_dynamo(task: ExportTask, folder: Path, *, alone: bool) -> None:
+    """Looks for decisions by sizes that nobody declared, where a trace met a decision."""
+    export, trace = (folder / f"candidate-{mode}.json" for mode in ("export", "trace"))
+    if not export.is_file():
+        return
+    done = json.loads(export.read_text())
+    traced = json.loads(trace.read_text()) if trace.is_file() else {}
+    if done["failed"] or done.get("fixed"):
+        return
+    if alone or traced.get("fixed"):
+        done["fixed"] = size_guards(task)
+        export.write_text(json.dumps(done))
 
 
 def _task(
