@@ -1,0 +1,292 @@
+"""INT8 of models and data as they come: right, or refused with the reason."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save_file
+
+from edgesmith.errors import ModelError
+from edgesmith.events import EventStream
+from edgesmith.model import numeric, onnx_file
+from edgesmith.quantize.audit import fused_operators
+from edgesmith.quantize.calibrate.observation import observe
+from edgesmith.quantize.encoding import Encoding
+from edgesmith.quantize.prepare import prepare
+from edgesmith.quantize.ranges import ranges_by
+from edgesmith.quantize.rounding.apply import WeightRounding
+from edgesmith.quantize.stage import NO_SILENT_QUANTIZATION
+from edgesmith.quantize.static import QuantizationPlan, quantize_static
+from edgesmith.values import SessionOptions
+
+Array = np.ndarray[Any, Any]
+U8S8 = Encoding(
+    name="u8s8-7bit", activation_signed=False, weight_signed=True, reduce_range=True,
+    exact_here=True,
+)  # fmt: skip
+GUARDED = SessionOptions(config=NO_SILENT_QUANTIZATION)
+AS_WRITTEN = SessionOptions(graph_optimization_level="none", config=NO_SILENT_QUANTIZATION)
+
+
+def drawn(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def model_of(
+    nodes: list[onnx.NodeProto],
+    weights: Mapping[str, Array],
+    *,
+    inputs: Mapping[str, tuple[int, list[Any]]],
+    outputs: Mapping[str, list[Any]],
+    opset: int = 20,
+) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "one",
+        [helper.make_tensor_value_info(n, kind, shape) for n, (kind, shape) in inputs.items()],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def three_convs(*, opset: int = 20) -> onnx.ModelProto:
+    """Conv and Relu, thrice: [batch, 8, 12, 12] each."""
+    nodes, weights = [], {}
+    for index in range(3):
+        weights[f"w{index}"] = drawn(8, 8, 3, 3, seed=index) / 8
+        weights[f"b{index}"] = drawn(8, seed=10 + index)
+        nodes += [
+            helper.make_node(
+                "Conv", [f"x{index}", f"w{index}", f"b{index}"], [f"c{index}"],
+                name=f"conv{index}", pads=[1, 1, 1, 1],
+            ),
+            helper.make_node("Relu", [f"c{index}"], [f"x{index + 1}"], name=f"relu{index}"),
+        ]  # fmt: skip
+    return model_of(
+        nodes, weights, inputs={"x0": (TensorProto.FLOAT, ["batch", 8, 12, 12])},
+        outputs={"x3": ["batch", 8, 12, 12]}, opset=opset,
+    )  # fmt: skip
+
+
+def int8_of(
+    folder: Path,
+    model: onnx.ModelProto,
+    samples: Mapping[str, Array],
+    *,
+    exclude: tuple[str, ...] = (),
+    method: str = "minmax",
+    threads: int | None = None,
+) -> Path:
+    """What the observe and quantize stages make of the model with these samples."""
+    folder.mkdir(exist_ok=True)
+    onnx.save(model, folder / "source.onnx")
+    prepare(folder / "source.onnx", folder / "prepared.onnx")
+    count = len(next(iter(samples.values())))
+    metadata = {"format": "edgesmith-samples", "schema_version": "1.0", "count": str(count)}
+    stacked = {f"inputs/{name}": array for name, array in samples.items()}
+    save_file(stacked, folder / "samples.safetensors", metadata)
+    found = observe(
+        folder / "prepared.onnx", folder / "samples.safetensors", events=EventStream(),
+        threads=threads,
+    )  # fmt: skip
+    plan = QuantizationPlan(
+        prepared=folder / "prepared.onnx",
+        ranges=ranges_by(found, method),
+        method=method,
+        encoding=U8S8,
+        exclude=exclude,
+        unheld=frozenset(name for name, one in found.items() if one.holds_masks),
+    )
+    path = folder / "int8.onnx"
+    quantize_static(plan, path, events=EventStream())
+    WeightRounding(
+        prepared=onnx_file.load(folder / "prepared.onnx"),
+        samples=folder / "samples.safetensors",
+        limit=U8S8.largest_weight,
+        events=EventStream(),
+        threads=threads or 0,
+    ).apply(quantized := onnx_file.load(path))
+    onnx_file.save(quantized, path)
+    return path
+
+
+def sqnr_db(folder: Path, feeds: Mapping[str, Array], options: SessionOptions = GUARDED) -> float:
+    """Of int8.onnx in the folder against its source."""
+    (wanted,) = numeric.open_session(folder / "source.onnx").run(None, dict(feeds))
+    (found,) = numeric.open_session(folder / "int8.onnx", options).run(None, dict(feeds))
+    assert np.isfinite(found).all()
+    wanted, found = wanted.astype(np.float64), found.astype(np.float64)
+    noise = max(float(((wanted - found) ** 2).sum()), 1e-30)
+    return float(10 * np.log10(float((wanted**2).sum()) / noise))
+
+
+IMAGES = drawn(20, 1, 8, 12, 12, seed=5)
+
+
+@pytest.mark.parametrize("opset", [13, 20])
+def test_a_plain_network_runs_in_integers(opset: int, tmp_path: Path) -> None:
+    path = int8_of(tmp_path, three_convs(opset=opset), {"x0": IMAGES})
+    assert sqnr_db(tmp_path, {"x0": IMAGES[3]}) > 20
+    operators = fused_operators(path, GUARDED, scratch=tmp_path)
+    assert operators["QLinearConv"] == 3
+    assert not {"Conv", "FusedConv"} & operators.keys()
+
+
+@pytest.mark.parametrize(
+    ("level", "options"), [("all", GUARDED), ("none", AS_WRITTEN)], ids=["all", "none"]
+)
+def test_an_excluded_layer_is_float_at_run_time(
+    level: str, options: SessionOptions, tmp_path: Path
+) -> None:
+    model = three_convs()
+    # One large weight: 8 bits for the whole tensor, which is what the runtime would make of it,
+    # leave nothing of the others.
+    weight = numpy_helper.to_array(model.graph.initializer[2]).copy()
+    assert model.graph.initializer[2].name == "w1"
+    weight[0, 0, 0, 0] = 300.0
+    model.graph.initializer[2].CopyFrom(numpy_helper.from_array(weight, "w1"))
+    images = IMAGES.copy()
+    path = int8_of(tmp_path, model, {"x0": images}, exclude=("conv1",))
+    if level == "all":
+        assert fused_operators(path, options, scratch=tmp_path).get("QLinearConv") == 2
+        trapped = fused_operators(path, SessionOptions(), scratch=tmp_path)
+        assert trapped.get("QLinearConv") == 3, "ONNX Runtime no longer undoes exclude by itself"
+    (found,) = numeric.open_session(path, options).run(None, {"x0": images[0]})
+    # The file computed operator by operator, with the convolution in float.
+    plain = onnxruntime.SessionOptions()
+    plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    (wanted,) = onnxruntime.InferenceSession(path, plain).run(None, {"x0": images[0]})
+    step = np.unique(np.diff(np.unique(wanted))).min()
+    assert np.abs(found - wanted).max() <= 1.01 * step
+    (silent,) = numeric.open_session(path).run(None, {"x0": images[0]})
+    assert np.abs(silent - wanted).max() > 2.5 * step
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros((4, 1, 8, 12, 12), np.float32),
+        np.full((4, 1, 8, 12, 12), 3.0, np.float32),
+        IMAGES[:1],
+        IMAGES * np.float32(1e20),
+    ],
+    ids=["zeros", "a constant", "one sample", "far out of range"],
+)
+@pytest.mark.parametrize("method", ["minmax", "mse", "percentile", "entropy"])
+def test_poor_calibration_data_gives_a_sound_file(
+    samples: Array, method: str, tmp_path: Path
+) -> None:
+    int8_of(tmp_path, three_convs(), {"x0": samples}, method=method)
+    # What it was calibrated with, it computes.
+    assert sqnr_db(tmp_path, {"x0": samples[0]}) > 10
+
+
+def test_weights_that_two_layers_share(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], name="first"),
+        helper.make_node("Relu", ["a"], ["b"], name="relu"),
+        helper.make_node("MatMul", ["b", "w"], ["y"], name="second"),
+    ]
+    model = model_of(nodes, {"w": drawn(16, 16)}, inputs={"x": (1, ["n", 16])},
+                     outputs={"y": ["n", 16]})  # fmt: skip
+    x = drawn(30, 4, 16, seed=3)
+    int8_of(tmp_path, model, {"x": x})
+    assert sqnr_db(tmp_path, {"x": x[0]}) > 25
+
+
+def test_a_convolution_with_computed_weights(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Mul", ["w", "s"], ["scaled"], name="mul"),
+        helper.make_node("Conv", ["x", "scaled"], ["y"], name="conv"),
+    ]
+    model = model_of(
+        nodes, {"w": drawn(4, 3, 3, 3)},
+        inputs={"x": (1, [1, 3, 9, 9]), "s": (1, [4, 1, 1, 1])}, outputs={"y": [1, 4, 7, 7]},
+    )  # fmt: skip
+    x, s = drawn(10, 1, 3, 9, 9), np.abs(drawn(10, 4, 1, 1, 1)) + 0.5
+    int8_of(tmp_path, model, {"x": x, "s": s})
+    assert sqnr_db(tmp_path, {"x": x[0], "s": s[0]}) > 25
+
+
+def test_integer_inputs(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["rows"], name="gather"),
+        helper.make_node("MatMul", ["rows", "w"], ["y"], name="matmul"),
+    ]
+    weights = {"table": drawn(50, 16), "w": drawn(16, 8, seed=1)}
+    model = model_of(nodes, weights, inputs={"ids": (TensorProto.INT64, ["n"])},
+                     outputs={"y": ["n", 8]})  # fmt: skip
+    ids = np.random.default_rng(0).integers(0, 50, (20, 6))
+    int8_of(tmp_path, model, {"ids": ids})
+    assert sqnr_db(tmp_path, {"ids": ids[0]}) > 25
+
+
+@pytest.mark.parametrize("mask", [np.finfo(np.float32).min, -np.inf], ids=["lowest", "infinite"])
+def test_attention_masks_stay_in_float(mask: float, tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["q", "w"], ["scores"], name="scores"),
+        helper.make_node("Add", ["scores", "mask"], ["masked"], name="masking"),
+        helper.make_node("Softmax", ["masked"], ["y"], name="softmax"),
+    ]
+    model = model_of(nodes, {"w": drawn(8, 6)}, inputs={"q": (1, [5, 8]), "mask": (1, [6])},
+                     outputs={"y": [5, 6]})  # fmt: skip
+    masks = np.where(np.arange(6) < np.arange(12)[:, None] % 6 + 1, 0, mask).astype(np.float32)
+    queries = drawn(12, 5, 8, seed=2)
+    path = int8_of(tmp_path, model, {"q": queries, "mask": masks})
+    kept = {node.op_type for node in onnx.load(path).graph.node}
+    assert {"Add", "Softmax", "QuantizeLinear"} <= kept
+    feeds = {"q": queries[2], "mask": masks[2]}
+    assert sqnr_db(tmp_path, feeds) > 20
+    (found,) = numeric.open_session(path, GUARDED).run(None, feeds)
+    assert (found[:, 3:] == 0).all()
+
+
+def test_nothing_to_quantize_is_told(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Sin", ["x"], ["y"], name="sin")]
+    model = model_of(nodes, {}, inputs={"x": (1, ["n", 4])}, outputs={"y": ["n", 4]})
+    with pytest.raises(ModelError) as caught:
+        int8_of(tmp_path, model, {"x": drawn(4, 2, 4)})
+    assert "there is nothing to quantize" in caught.value.render()
+    assert 'precision = "fp32"' in caught.value.render()
+
+
+HASHING = """
+import sys
+sys.path[:0] = {paths}
+from pathlib import Path
+from test_int8_models import IMAGES, int8_of, three_convs
+import hashlib
+path = int8_of(Path({folder!r}), three_convs(), {{"x0": IMAGES}}, threads={threads})
+print(hashlib.sha256(path.read_bytes()).hexdigest())
+"""
+
+
+def test_the_file_is_the_same_from_run_to_run_and_for_any_number_of_threads(
+    tmp_path: Path,
+) -> None:
+    hashes = set()
+    for number, threads in enumerate((1, 2, 2)):
+        paths = [str(Path(__file__).parent), *sys.path]
+        folder = str(tmp_path / str(number))
+        code = HASHING.format(paths=paths, folder=folder, threads=threads)
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": str(threads)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, check=True, capture_output=True,
+            text=True,
+        )  # fmt: skip
+        hashes.add(done.stdout.split()[-1])
+    assert len(hashes) == 1
+    here = int8_of(tmp_path / "here", three_convs(), {"x0": IMAGES})
+    assert hashlib.sha256(here.read_bytes()).hexdigest() in hashes
