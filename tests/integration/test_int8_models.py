@@ -17,18 +17,21 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
-from edgesmith.errors import ModelError
+from edgesmith.errors import GateError, ModelError
 from edgesmith.events import EventStream
 from edgesmith.model import numeric, onnx_file
-from edgesmith.quantize.audit import fused_operators
+from edgesmith.quantize import report as report_text
+from edgesmith.quantize.audit import Asked, Audit, audit, fused_graph, fused_operators
+from edgesmith.quantize.calibrate.distribution import Counter
 from edgesmith.quantize.calibrate.observation import observe
 from edgesmith.quantize.encoding import Encoding
+from edgesmith.quantize.library import operators_to_quantize
 from edgesmith.quantize.prepare import prepare
 from edgesmith.quantize.ranges import ranges_by
 from edgesmith.quantize.rounding.apply import WeightRounding
 from edgesmith.quantize.stage import NO_SILENT_QUANTIZATION
 from edgesmith.quantize.static import QuantizationPlan, quantize_static
-from edgesmith.values import SessionOptions
+from edgesmith.values import SessionOptions, to_record
 
 Array = np.ndarray[Any, Any]
 U8S8 = Encoding(
@@ -88,6 +91,7 @@ def int8_of(
     exclude: tuple[str, ...] = (),
     method: str = "minmax",
     threads: int | None = None,
+    encoding: Encoding = U8S8,
 ) -> Path:
     """What the observe and quantize stages make of the model with these samples."""
     folder.mkdir(exist_ok=True)
@@ -105,7 +109,7 @@ def int8_of(
         prepared=folder / "prepared.onnx",
         ranges=ranges_by(found, method),
         method=method,
-        encoding=U8S8,
+        encoding=encoding,
         exclude=exclude,
         unheld=frozenset(name for name, one in found.items() if one.holds_masks),
     )
@@ -114,7 +118,7 @@ def int8_of(
     WeightRounding(
         prepared=onnx_file.load(folder / "prepared.onnx"),
         samples=folder / "samples.safetensors",
-        limit=U8S8.largest_weight,
+        limit=encoding.largest_weight,
         events=EventStream(),
         threads=threads or 0,
     ).apply(quantized := onnx_file.load(path))
@@ -260,6 +264,84 @@ def test_nothing_to_quantize_is_told(tmp_path: Path) -> None:
         int8_of(tmp_path, model, {"x": drawn(4, 2, 4)})
     assert "there is nothing to quantize" in caught.value.render()
     assert 'precision = "fp32"' in caught.value.render()
+
+
+def audited(folder: Path, path: Path, excluded: tuple[str, ...] = ()) -> Audit:
+    fused = fused_graph(path, GUARDED, scratch=folder)
+    prepared = onnx.load(folder / "prepared.onnx")
+    asked = Asked(
+        prepared=prepared, quantizable=operators_to_quantize(), excluded=excluded, unheld=()
+    )
+    return audit(fused, asked)
+
+
+def test_what_computes_in_float_is_named_with_its_reason(tmp_path: Path) -> None:
+    model = three_convs()
+    model.graph.node[3].op_type = "HardSwish"
+    path = int8_of(tmp_path, model, {"x0": IMAGES}, exclude=("conv2",))
+    found = audited(tmp_path, path, ("conv2",))
+    assert found.operators["QLinearConv"] == found.integer == 2
+    reasons = {one.node: (one.reason, one.is_meant) for one in found.in_float}
+    assert reasons["conv2"] == ("[quantize] exclude names it", True)
+    assert reasons["relu1"] == ("ONNX Runtime has no integer form of HardSwish", False)
+    assert len(reasons) == 2
+    report = {"audit": {"int8": to_record(found)}, "tensors": [], "weight_rounding": []}
+    assert "  in float: relu1 (HardSwish): ONNX Runtime has no integer" in "\n".join(
+        report_text.describe(report)
+    )
+    with pytest.raises(GateError) as caught:
+        report_text.require_integers(report, "host")
+    told = caught.value.render()
+    assert "1 operators compute in float: relu1 (HardSwish)" in told
+    assert "conv2" not in told
+
+
+def test_a_network_all_in_integers_passes_strict(tmp_path: Path) -> None:
+    found = audited(tmp_path, int8_of(tmp_path, three_convs(), {"x0": IMAGES}))
+    assert (found.integer, found.floating, found.conversions) == (3, 0, 2)
+    report_text.require_integers({"audit": {"int8": to_record(found)}}, "host")
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["as on x86", "as on ARM"])
+def test_signed_activations_are_fused_as_on_arm(signed: bool, tmp_path: Path) -> None:
+    # A branch: on x86 signed activations that two take are not made unsigned.
+    model = three_convs()
+    model.graph.node.append(helper.make_node("Add", ["x1", "x3"], ["y"], name="add"))
+    model.graph.output[0].name = "y"
+    encoding = Encoding(
+        name="s8s8", activation_signed=True, weight_signed=True, reduce_range=False,
+        exact_here=False,
+    )  # fmt: skip
+    path = int8_of(tmp_path, model, {"x0": IMAGES}, encoding=encoding)
+    fused = audit(fused_graph(path, GUARDED, scratch=tmp_path, signed=signed))
+    assert (fused.floating == 0) == signed
+    assert sqnr_db(tmp_path, {"x0": IMAGES[0]}, AS_WRITTEN) > 20
+
+
+def test_every_tensor_is_told_with_its_range_and_its_noise(tmp_path: Path) -> None:
+    values = drawn(100_000).reshape(-1)
+    counters = {"plain": values, "constant": np.full(9, 3.0, np.float32),
+                "masks": np.array([0, -np.inf], np.float32)}  # fmt: skip
+    found = {}
+    for name, held in counters.items():
+        counter = Counter()
+        counter.add(float(held.min()), float(held.max()), held)
+        found[name] = counter.distribution()
+    plain, constant, masks = report_text.tensors_told(found, ranges_by(found, "minmax"))
+    assert plain["range"] == plain["seen"] == [values.min(), values.max()]
+    step = (plain["range"][1] - plain["range"][0]) / 255
+    noise = float(((np.round(values / step) * step - values) ** 2).sum())
+    assert plain["sqnr_db"] == pytest.approx(10 * np.log10((values**2).sum() / noise), abs=0.2)
+    assert constant["remark"] == "constant over the calibration data"
+    assert masks["range"] is None
+    assert masks["seen"] == ["-inf", 0.0]
+    report = {"audit": {"int8": to_record(Audit(operators={}, integer=0, floating=0, conversions=0,
+                                                layouts=0))},
+              "tensors": [plain, constant, masks], "weight_rounding": []}  # fmt: skip
+    report_text.write_report(tmp_path, report)
+    text = "\n".join(report_text.describe(report_text.read_report(tmp_path)))
+    assert "weakest tensor plain: 39." in text
+    assert "the tensor constant is constant over the calibration data" in text
 
 
 HASHING = """

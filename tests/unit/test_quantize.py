@@ -15,7 +15,7 @@ from edgesmith.project.load import load_project
 from edgesmith.project.project import Target
 from edgesmith.quantize.encoding import VNNI_CPUS, encoding_for, kernels_fit_here
 from edgesmith.quantize.metrics import Evaluation, evaluate, loss, sqnr_db
-from edgesmith.quantize.static import _excluded_nodes
+from edgesmith.quantize.static import excluded_nodes
 from edgesmith.values import MetricValue, SessionOptions
 from edgesmith.worker.tensors import SamplesWriter, ShapeChanged, open_samples
 
@@ -167,7 +167,7 @@ def test_sqnr_stays_finite() -> None:
 def test_exclude_takes_names_types_and_patterns(tmp_path: Path) -> None:
     double_model(tmp_path / "m.onnx", 1.0)
     model = onnx.load(tmp_path / "m.onnx")
-    assert _excluded_nodes(model, ("Mul",)) == ["scale"]
-    assert _excluded_nodes(model, ("sc*",)) == ["scale"]
+    assert excluded_nodes(model, ("Mul",)) == ["scale"]
+    assert excluded_nodes(model, ("sc*",)) == ["scale"]
     with pytest.raises(UsageError, match=r"'Conv\*' matches no"):
-        _excluded_nodes(model, ("Conv*",))
+        excluded_nodes(model, ("Conv*",))

@@ -16,19 +16,30 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_option(parser)
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail (exit code 4) where something computes in float that [quantize] exclude does not"
+        " name",
+    )
 
 
 def run(arguments: argparse.Namespace, session: Session) -> Outcome:
     """Quantizes for each target and tells metrics and sizes."""
 
     def work(pipeline: Any) -> tuple[dict[str, Any], str]:
+        from edgesmith.quantize.report import describe as describe_report
+        from edgesmith.quantize.report import read_report, require_integers
         from edgesmith.values import to_record
 
         records, texts = [], []
         for target in pipeline.project.target_names(arguments.target):
             done = pipeline.quantized(target)
             records.append({"folder": str(done.folder), **to_record(done.value)})
-            texts.append(describe(done))
+            report = read_report(done.folder)
+            texts.append("\n".join([describe(done), *describe_report(report)]))
+            if arguments.strict:
+                require_integers(report, target)
         return {"quantize": records}, "\n".join(texts)
 
     return run_stages(session, work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,15 +17,19 @@ from edgesmith.model.user_code import Interpreter, own_interpreter
 from edgesmith.model.user_metrics import python_metrics
 from edgesmith.model.weight_files import copy_model
 from edgesmith.project.project import Project, Target
-from edgesmith.quantize.audit import fused_operators
+from edgesmith.quantize.audit import Asked, Audit, audit, fused_graph
 from edgesmith.quantize.bundle_samples import write_golden, write_samples
+from edgesmith.quantize.calibrate.distribution import Distribution
 from edgesmith.quantize.calibrate.observation import Observed, load
+from edgesmith.quantize.calibrate.thresholds import Range
 from edgesmith.quantize.encoding import Encoding, encoding_for
 from edgesmith.quantize.judging import Judge, Judgement
+from edgesmith.quantize.library import operators_to_quantize
 from edgesmith.quantize.metrics import Evaluation, loss
 from edgesmith.quantize.ranges import ranges_by
+from edgesmith.quantize.report import tensors_told, write_report
 from edgesmith.quantize.rounding.apply import LayerRounding, WeightRounding
-from edgesmith.quantize.static import QuantizationPlan, quantize_static
+from edgesmith.quantize.static import QuantizationPlan, excluded_nodes, quantize_static
 from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
 from edgesmith.values import (
     ExportedModel,
@@ -39,8 +42,6 @@ from edgesmith.values import (
     to_record,
 )
 
-REPORT_FILE = "report.json"
-REPORT_SCHEMA_VERSION = "1.0"
 AUTOMATIC_METHODS = ("minmax", "mse", "percentile", "entropy")
 _SMALL_BITS = 32
 # ONNX Runtime would quantize, at load, float weights that [quantize] exclude keeps in float.
@@ -70,6 +71,8 @@ class _Candidate:
     judgement: Judgement
     loss: float
     rounding: tuple[LayerRounding, ...]
+    found: Mapping[str, Distribution]
+    ranges: Mapping[str, Range]
 
 
 def quantize_stage(
@@ -269,13 +272,14 @@ class _Work:
     ) -> _Candidate:
         observed = self.inputs.observed()
         found = load(observed.folder / observed.value.path)
+        ranges = ranges_by(found, method)
         plan = QuantizationPlan(
             prepared=observed.folder / observed.value.prepared,
-            ranges=ranges_by(found, method),
+            ranges=ranges,
             method=method,
             encoding=encoding,
             exclude=self.target.quantize.exclude,
-            unheld=frozenset(name for name, one in found.items() if one.holds_masks),
+            unheld=unheld(found),
         )
         quantize_static(plan, path, events=self.context.events)
         quantized = onnx_file.load(path)
@@ -285,7 +289,13 @@ class _Work:
         lost = loss(baseline, judgement.metrics, metric)
         self.context.events.debug(f"quantize: {method} loses {lost:.4g} in {metric}")
         return _Candidate(
-            method=method, path=path, judgement=judgement, loss=lost, rounding=rounding
+            method=method,
+            path=path,
+            judgement=judgement,
+            loss=lost,
+            rounding=rounding,
+            found=found,
+            ranges=ranges,
         )
 
     @cached_property
@@ -319,30 +329,50 @@ class _Work:
         )
 
     def _write_report(self, folder: Path, value: QuantizedModel, tried: list[_Candidate]) -> None:
-        report: Mapping[str, Any] = {
-            "schema_version": REPORT_SCHEMA_VERSION,
-            "kind": "edgesmith-quantization",
-            **to_record(value),
-            "tried": [
-                {
-                    "method": c.method,
-                    "accuracy_loss": c.loss,
-                    "metrics": to_record_list(c.judgement.metrics),
-                }
-                for c in tried
-            ],
-            "weight_rounding": [to_record(one) for one in (tried[0].rounding if tried else ())],
-            "fused_operators": {
-                variant.name: fused_operators(
-                    folder / variant.onnx.path,
-                    variant.session_options,
-                    scratch=self.project.build_folder,
-                )
-                for variant in value.variants
+        found, ranges = (tried[0].found, tried[0].ranges) if tried else ({}, {})
+        write_report(
+            folder,
+            {
+                **to_record(value),
+                "tried": [
+                    {
+                        "method": c.method,
+                        "accuracy_loss": c.loss,
+                        "metrics": to_record_list(c.judgement.metrics),
+                    }
+                    for c in tried
+                ],
+                "tensors": tensors_told(found, ranges),
+                "weight_rounding": [to_record(one) for one in (tried[0].rounding if tried else ())],
+                "audit": {
+                    variant.name: to_record(self._audit(folder, variant, found))
+                    for variant in value.variants
+                },
             },
-        }
-        text = json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        (folder / REPORT_FILE).write_text(text + "\n")
+        )
+
+    def _audit(self, folder: Path, variant: Variant, found: Mapping[str, Distribution]) -> Audit:
+        fused = fused_graph(
+            folder / variant.onnx.path,
+            variant.session_options,
+            scratch=self.project.build_folder,
+            signed=self.encoding is not None and self.encoding.activation_signed,
+        )
+        if variant.precision != "int8":
+            return audit(fused)
+        prepared = self._rounding.prepared
+        asked = Asked(
+            prepared=prepared,
+            quantizable=operators_to_quantize(),
+            excluded=excluded_nodes(prepared, self.target.quantize.exclude),
+            unheld=unheld(found),
+        )
+        return audit(fused, asked)
+
+
+def unheld(found: Mapping[str, Distribution]) -> frozenset[str]:
+    """The tensors whose values no 8 bits can hold."""
+    return frozenset(name for name, one in found.items() if one.holds_masks)
 
 
 def to_record_list(values: tuple[MetricValue, ...]) -> list[dict[str, Any]]:

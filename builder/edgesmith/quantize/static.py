@@ -54,7 +54,7 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     write_ranges(plan.ranges, halves, ranges)
     head = [node.name for node in head_nodes(model)]
     unheld = [n.name for n in model.graph.node if plan.unheld & {*n.input, *n.output}]
-    excluded = [*_excluded_nodes(model, plan.exclude), *head, *unheld]
+    excluded = [*excluded_nodes(model, plan.exclude), *head, *unheld]
     with library_at_work(plan.method, events):
         quantization.quantize_static(
             plan.prepared,
@@ -105,7 +105,7 @@ def _mend_order(path: Path) -> None:
         onnx_file.save(model, path)
 
 
-def _excluded_nodes(model: onnx.ModelProto, patterns: tuple[str, ...]) -> list[str]:
+def excluded_nodes(model: onnx.ModelProto, patterns: tuple[str, ...]) -> list[str]:
     """Names of the nodes that a pattern means; a pattern that means none is an error."""
     excluded: list[str] = []
     for index, pattern in enumerate(patterns):
