@@ -74,10 +74,9 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     quantized = onnx_file.load(output, shown_as="the quantized model")
     if not any(node.op_type == "QuantizeLinear" for node in quantized.graph.node):
         kinds = ", ".join(sorted({node.op_type for node in model.graph.node}))
-        raise ModelError(
-            f"there is nothing to quantize: the model has {kinds}",
-            where="quantize.precision" if not plan.exclude else "quantize.exclude",
-            hint='set [quantize] precision = "fp32"',
+        events.warning(
+            "quantize: there is nothing to quantize, INT8 is the same as FP32: the model has"
+            f' {kinds} (set [quantize] precision = "fp32")'
         )
     onnx_file.strip_traces(quantized)
     if feed_integers(quantized):
