@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from edgesmith.events import EventStream
 from edgesmith.model import numeric
-from edgesmith.quantize.rounding import moments
+from edgesmith.quantize.rounding import moments, solve
 from edgesmith.quantize.rounding.apply import WeightRounding
 from edgesmith.quantize.rounding.layers import layers_of
 from edgesmith.quantize.rounding.solve import rounded
@@ -150,7 +150,7 @@ def test_rows_times_weights_are_what_a_convolution_gives(name: str) -> None:
     model, weight, x = conv(name)
     (layer,) = layers_of(model, dequantizing(model, weight, 0))
     rows = layer.rows(x, 10**6, np.random.default_rng(0))
-    products = rows @ layer.weights.swapaxes(1, 2)
+    products = rows @ layer.weights().swapaxes(1, 2)
     (wanted,) = numeric.open_session(model.SerializeToString()).run(None, {"x": x})
     # [groups, batch and places, outputs of a group] to [batch, channels, places]
     found = products.transpose(0, 2, 1).reshape(wanted.shape[1], wanted.shape[0], -1)
@@ -231,6 +231,17 @@ def test_wide_layers_are_solved_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
     (told,) = apply(model, quantized, x, tmp_path)
     assert told.sqnr_db >= told.nearest_sqnr_db
     assert error_of(model, quantized, x.reshape(-1, 12)) < before
+
+
+@pytest.mark.parametrize("numbers", [1, 700, 5000])
+def test_parts_give_what_the_whole_gives(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, scale, sums = problem(7, 5, 30)
+    whole = rounded(weights, scale, sums, 127)
+    monkeypatch.setattr(solve, "_AT_ONCE", numbers)
+    parts = rounded(weights, scale, sums, 127)
+    assert np.array_equal(parts.integers, whole.integers)
+    assert parts.error == pytest.approx(whole.error)
+    assert parts.signal == pytest.approx(whole.signal)
 
 
 def test_what_was_solved_is_not_solved_again(tmp_path: Path) -> None:

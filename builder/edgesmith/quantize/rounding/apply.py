@@ -70,8 +70,7 @@ class WeightRounding:
         for number, (layer, sums) in enumerate(moments, 1):
             blocks = blocks_of(layer)
             scale = np.repeat(layer.scale, blocks, axis=0)
-            weights = cut(layer.weights, blocks)
-            found = rounded(weights, scale, sums.astype(np.float64), self.limit)
+            found = rounded(cut(layer.weights(), blocks), scale, sums, self.limit)
             self._known[self._key(layer)] = _joined(found, layer, blocks)
             self.events.emit(
                 Progress(stage="quantize", done=number, total=len(layers), unit="layers")
@@ -82,7 +81,7 @@ def _joined(found: Rounded, layer: Layer, blocks: int) -> Rounded:
     """The blocks side by side again."""
     if blocks == 1:
         return found
-    groups, rows, inputs = layer.weights.shape
+    groups, rows, inputs = layer.shape
     parts = found.integers.reshape(groups, blocks, rows, -1).swapaxes(1, 2)
     return Rounded(
         integers=parts.reshape(groups, rows, -1)[:, :, :inputs],

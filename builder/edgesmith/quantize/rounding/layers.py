@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +20,15 @@ Array = np.ndarray[Any, Any]
 class Layer:
     """A Conv, Gemm or MatMul with constant weights that a quantized model takes as INT8.
 
-    `weights` are float64 [groups, outputs of a group, n], `scale` [groups, outputs of a group]:
-    every output is the sum of products of such a row with a row of `n` inputs. `stored` names the
-    INT8 initializer, `kernel` holds a Conv's sizes.
+    `shape` is (groups, outputs of a group, n), `scale` float64 [groups, outputs of a group]: every
+    output is the sum of products of a row of weights with a row of `n` inputs. `tensor` holds the
+    weights in float, `stored` names the INT8 initializer, `kernel` holds a Conv's sizes.
     """
 
     node: Any
     stored: str
-    weights: Array
+    tensor: Any
+    shape: tuple[int, int, int]
     scale: Array
     kernel: tuple[int, ...]
 
@@ -40,12 +42,21 @@ class Layer:
 
     @property
     def groups(self) -> int:
-        return int(self.weights.shape[0])
+        return self.shape[0]
 
     @property
     def inputs(self) -> int:
         """`n`."""
-        return int(self.weights.shape[2])
+        return self.shape[2]
+
+    def weights(self) -> Array:
+        """float32 [groups, outputs of a group, n]; a copy, which only one layer at a time needs."""
+        from onnx import numpy_helper
+
+        held = numpy_helper.to_array(self.tensor).astype(np.float32)
+        if self.node.op_type != "Conv" and not _by_rows(self.node):
+            held = held.T
+        return held.reshape(self.shape)
 
     def rows(self, array: Array, most: int, generator: np.random.Generator) -> Array:
         """float32 [groups, at most `most`, n]: rows that the weights meet in this input."""
@@ -83,19 +94,20 @@ def layers_of(prepared: onnx.ModelProto, quantized: onnx.ModelProto) -> list[Lay
             continue
         if uses[weights.input[0]] != 1 or uses[weights.output[0]] != 1 or not _is_plain(source):
             continue
-        held = numpy_helper.to_array(floats[source.input[1]])
-        rows = _rows(source, held)
-        if rows is None:
+        tensor = floats[source.input[1]]
+        shape = _shape(source, tuple(tensor.dims))
+        if shape is None:
             continue
         scale = numpy_helper.to_array(stored[weights.input[1]]).astype(np.float64)
-        scale = np.broadcast_to(scale.reshape(-1), (rows.shape[0] * rows.shape[1],))
+        scale = np.broadcast_to(scale.reshape(-1), (shape[0] * shape[1],))
         layers.append(
             Layer(
                 node=source,
                 stored=weights.input[0],
-                weights=rows,
-                scale=scale.reshape(rows.shape[:2]),
-                kernel=held.shape[2:],
+                tensor=tensor,
+                shape=shape,
+                scale=scale.reshape(shape[:2]),
+                kernel=tuple(tensor.dims)[2:],
             )
         )
     return layers
@@ -119,14 +131,13 @@ def _by_rows(node: Any) -> bool:
     return node.op_type == "Gemm" and bool(attributes_of(node).get("transB"))
 
 
-def _rows(node: Any, weights: Array) -> Array | None:
-    weights = weights.astype(np.float64)
+def _shape(node: Any, dims: tuple[int, ...]) -> tuple[int, int, int] | None:
     if node.op_type == "Conv":
         groups = int(attributes_of(node).get("group", 1))
-        return weights.reshape(groups, weights.shape[0] // groups, -1)
-    if weights.ndim != 2:
+        return groups, dims[0] // groups, math.prod(dims[1:])
+    if len(dims) != 2:
         return None
-    return (weights if _by_rows(node) else weights.T)[None]
+    return (1, *dims) if _by_rows(node) else (1, dims[1], dims[0])
 
 
 def _conv_rows(layer: Layer, array: Array, most: int, generator: np.random.Generator) -> Array:

@@ -17,6 +17,8 @@ Array = np.ndarray[Any, Any]
 # Of the mean second moment, added to all: what was seen of the inputs is not all there is.
 _DAMPING = 0.01
 _BLOCK = 64
+# Numbers of float64 in one array.
+_AT_ONCE = 6_000_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,23 +37,41 @@ def rounded(weights: Array, scale: Array, moments: Array, limit: int) -> Rounded
     outputs]; `moments` [groups, n, n] are the sums of products of the inputs.
 
     A row stays at its nearest integers where those are better, and all do where the inputs are of
-    sizes that can't be computed with.
+    sizes that can't be computed with. Beside the arguments and the result it takes some 200 MB.
     """
+    integers = np.empty(weights.shape, np.int8)
+    sums = np.zeros(3)
+    groups, outputs, inputs = weights.shape
+    at_once = max(1, _AT_ONCE // (inputs * inputs))
+    for first in range(0, groups, at_once):
+        part = slice(first, first + at_once)
+        held = moments[part].astype(np.float64)
+        factor, order = _factor(held)
+        rows = max(1, _AT_ONCE // (held.shape[0] * inputs))
+        for row in range(0, outputs, rows):
+            some = (part, slice(row, row + rows))
+            integers[some], errors = _solved(
+                weights[some].astype(np.float64), scale[some], held, factor, order, limit
+            )
+            sums += errors
+    return Rounded(integers=integers, nearest_error=sums[0], error=sums[1], signal=float(sums[2]))
+
+
+def _solved(
+    weights: Array, scale: Array, moments: Array, factor: Array | None, order: Array, limit: int
+) -> tuple[Array, Array]:
+    """(integers, errors of the nearest and of these and the signal) of some rows."""
     steps = np.maximum(scale, np.finfo(np.float32).tiny)[..., None]
     nearest = np.clip(np.rint(weights / steps), -limit, limit)
     plain = _errors(nearest * steps - weights, moments)
-    try:
-        chosen = _columns(weights, steps, moments, limit)
-    except np.linalg.LinAlgError:
-        chosen = nearest
+    chosen = nearest
+    if factor is not None:
+        chosen = _columns(weights, steps, factor, order, limit)
     better = _errors(chosen * steps - weights, moments)
-    keep = (better < plain)[..., None]
-    return Rounded(
-        integers=np.where(keep, chosen, nearest).astype(np.int8),
-        nearest_error=float(plain.sum()),
-        error=float(np.minimum(better, plain).sum()),
-        signal=float(_errors(weights, moments).sum()),
-    )
+    kept = np.where((better < plain)[..., None], chosen, nearest)
+    signal = _errors(weights, moments)
+    told = [plain.sum(), np.minimum(better, plain).sum(), signal.sum()]
+    return kept.astype(np.int8), np.array(told)
 
 
 def _errors(difference: Array, moments: Array) -> Array:
@@ -60,13 +80,10 @@ def _errors(difference: Array, moments: Array) -> Array:
     return np.asarray(np.maximum(found, 0.0))
 
 
-def _columns(weights: Array, steps: Array, moments: Array, limit: int) -> Array:
-    """The columns with the largest inputs first, since nothing can make good for the last."""
-    diagonal = np.diagonal(moments, axis1=1, axis2=2)
-    order = np.argsort(-diagonal, axis=1, kind="stable")
+def _columns(weights: Array, steps: Array, factor: Array, order: Array, limit: int) -> Array:
+    """Column by column in the order given; what is lost moves into those that are left."""
     back = np.argsort(order, axis=1, kind="stable")
     remaining = np.take_along_axis(weights, order[:, None, :], axis=2)
-    factor = _factor(moments, order)
     chosen = np.empty_like(remaining)
     count = remaining.shape[2]
     for start in range(0, count, _BLOCK):
@@ -85,8 +102,14 @@ def _columns(weights: Array, steps: Array, moments: Array, limit: int) -> Array:
     return np.take_along_axis(chosen, back[:, None, :], axis=2)
 
 
-def _factor(moments: Array, order: Array) -> Array:
-    """The upper Cholesky factor of the inverse of the damped moments, in that order."""
+def _factor(moments: Array) -> tuple[Array | None, Array]:
+    """(the upper Cholesky factor of the inverse of the damped moments, the order of its columns).
+
+    Those with the largest inputs come first, since nothing can make good for the last. None where
+    there is no inverse.
+    """
+    diagonal = np.diagonal(moments, axis1=1, axis2=2)
+    order = np.argsort(-diagonal, axis=1, kind="stable")
     ordered = np.take_along_axis(moments, order[:, :, None], axis=1)
     ordered = np.take_along_axis(ordered, order[:, None, :], axis=2)
     index = np.arange(ordered.shape[1])
@@ -94,4 +117,8 @@ def _factor(moments: Array, order: Array) -> Array:
     mean = diagonal.mean(axis=1, keepdims=True)
     # An input that is always zero leaves its weights to their nearest integers.
     ordered[:, index, index] = diagonal + np.where(mean > 0, _DAMPING * mean, 1.0)
-    return np.asarray(np.linalg.cholesky(np.linalg.inv(ordered)).swapaxes(1, 2))
+    try:
+        factor = np.linalg.cholesky(np.linalg.inv(ordered)).swapaxes(1, 2)
+    except np.linalg.LinAlgError:
+        return None, order
+    return np.ascontiguousarray(factor), order
