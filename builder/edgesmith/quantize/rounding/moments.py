@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 
 from edgesmith.data.samples import INPUTS, Samples
 from edgesmith.model import numeric
 from edgesmith.quantize.rounding.layers import Layer
+
+if TYPE_CHECKING:
+    import onnx
 
 Array = np.ndarray[Any, Any]
 
@@ -96,6 +98,8 @@ def _session(
     model: onnx.ModelProto, layers: Sequence[Layer], threads: int
 ) -> tuple[Any, list[str]]:
     """A session that gives what the layers take, and the names of that."""
+    import onnx
+
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     inputs = {value.name for value in model.graph.input}
