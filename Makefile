@@ -65,6 +65,7 @@ fuzz: venv-test
 	tools/fuzz.sh build/fuzz $(FUZZ_SECONDS)
 
 bench: venv-test
+	pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@for program in benchmarks/bench_*.py; do echo "== $$program"; (cd benchmarks && python $$(basename $$program)) || exit 1; done
 
 # More options: make models MODELS='--only "ResNet-50"'
