@@ -21,8 +21,8 @@ Array = np.ndarray[Any, Any]
 _SAMPLES = 32
 # Rows seen for each number of inputs: fewer would be made up for rather than measured.
 _ROWS_PER_INPUT, _LEAST_ROWS = 4, 2048
-# One matrix of this side takes 42 MB and a second or two to invert.
-_WIDEST = 2304
+# Time grows with the square of a part's width: one of this takes a second for its matrix.
+_WIDEST = 1536
 # Of all matrices that are held at once.
 _MOST_BYTES = 256_000_000
 
