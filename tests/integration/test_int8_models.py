@@ -17,20 +17,21 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
-from edgesmith.errors import GateError
+from edgesmith.errors import GateError, ModelError
 from edgesmith.events import EventStream
 from edgesmith.model import numeric, onnx_file
 from edgesmith.quantize import report as report_text
 from edgesmith.quantize.audit import Asked, Audit, audit, fused_graph, fused_operators
 from edgesmith.quantize.calibrate.distribution import Counter
 from edgesmith.quantize.calibrate.observation import observe
+from edgesmith.quantize.calibrate.watched import float_tensors
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.library import operators_to_quantize
 from edgesmith.quantize.prepare import prepare
 from edgesmith.quantize.ranges import ranges_by
 from edgesmith.quantize.rounding.apply import WeightRounding
 from edgesmith.quantize.stage import NO_SILENT_QUANTIZATION
-from edgesmith.quantize.static import QuantizationPlan, quantize_static
+from edgesmith.quantize.static import QuantizationPlan, kept_in_float, quantize_static
 from edgesmith.values import SessionOptions, to_record
 
 Array = np.ndarray[Any, Any]
@@ -273,7 +274,10 @@ def audited(folder: Path, path: Path, excluded: tuple[str, ...] = ()) -> Audit:
     fused = fused_graph(path, GUARDED, scratch=folder)
     prepared = onnx.load(folder / "prepared.onnx")
     asked = Asked(
-        prepared=prepared, quantizable=operators_to_quantize(), excluded=excluded, unheld=()
+        prepared=prepared,
+        quantizable=operators_to_quantize(),
+        excluded=excluded,
+        kept=kept_in_float(prepared, (), float_tensors(prepared)),
     )
     return audit(fused, asked)
 
@@ -345,6 +349,117 @@ def test_every_tensor_is_told_with_its_range_and_its_noise(tmp_path: Path) -> No
     text = "\n".join(report_text.describe(report_text.read_report(tmp_path)))
     assert "weakest tensor plain: 39." in text
     assert "the tensor constant is constant over the calibration data" in text
+
+
+def unnamed(model: onnx.ModelProto) -> onnx.ModelProto:
+    for node in model.graph.node:
+        node.name = ""
+    return model
+
+
+def test_nodes_without_names_are_told_apart(tmp_path: Path) -> None:
+    path = int8_of(tmp_path, unnamed(three_convs()), {"x0": IMAGES}, exclude=("Relu",))
+    named = int8_of(tmp_path / "named", three_convs(), {"x0": IMAGES}, exclude=("Relu",))
+    weights = [
+        {one.name: numpy_helper.to_array(one) for one in onnx.load(each).graph.initializer}
+        for each in (path, named)
+    ]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert sqnr_db(tmp_path, {"x0": IMAGES[0]}) > 20
+
+
+@pytest.mark.parametrize("bounds", ["above zero", "computed", "around zero"])
+def test_a_clip_is_what_it_was(bounds: str, tmp_path: Path) -> None:
+    model = three_convs()
+    low = 0.5 if bounds == "above zero" else 0.0
+    weights = {"low": np.array(low, np.float32), "high": np.array(1.0, np.float32)}
+    model.graph.node[1].op_type = "Clip"
+    model.graph.node[1].input.extend(["low", "limit" if bounds == "computed" else "high"])
+    model.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in weights.items())
+    samples = {"x0": IMAGES}
+    if bounds == "computed":
+        model.graph.input.append(helper.make_tensor_value_info("limit", TensorProto.FLOAT, []))
+        samples["limit"] = np.ones(len(IMAGES), np.float32)
+    path = int8_of(tmp_path, model, samples)
+    kept = any(node.op_type == "Clip" for node in onnx.load(path).graph.node)
+    assert kept == (bounds != "around zero")
+    assert sqnr_db(tmp_path, {name: np.asarray(array[0]) for name, array in samples.items()}) > 20
+
+
+def reading_inside(model: onnx.ModelProto, name: str, constant: str | None) -> onnx.ModelProto:
+    """An If whose branches read the tensor, and a constant of the graph around it."""
+    branches = {}
+    for branch in ("then_branch", "else_branch"):
+        ends = [helper.make_tensor_value_info(branch, TensorProto.FLOAT, None)]
+        inner = helper.make_node("Mul", [name, constant or name], [branch], name=f"in_{branch}")
+        branches[branch] = helper.make_graph([inner], branch, [], ends)
+    model.graph.node.append(helper.make_node("If", ["flag"], ["z"], name="if", **branches))
+    model.graph.input.append(helper.make_tensor_value_info("flag", TensorProto.BOOL, []))
+    model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    return model
+
+
+def test_what_a_body_reads_stays(tmp_path: Path) -> None:
+    model = reading_inside(three_convs(), "c0", None)
+    flags = np.ones(len(IMAGES), bool)
+    path = int8_of(tmp_path, model, {"x0": IMAGES, "flag": flags})
+    feeds = {"x0": IMAGES[0], "flag": np.asarray(flags[0])}
+    wanted = numeric.open_session(tmp_path / "source.onnx").run(None, feeds)
+    found = numeric.open_session(path, GUARDED).run(None, feeds)
+    assert np.abs(found[1] - wanted[1]).max() < 0.1 * np.abs(wanted[1]).max()
+
+
+def test_constants_that_bodies_read_stay_when_the_head_is_folded(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], name="cast", to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["f", "w"], ["y"], name="conv"),
+    ]
+    weights = {"w": drawn(4, 3, 1, 1), "k": np.array(2.0, np.float32)}
+    model = model_of(nodes, weights, inputs={"x": (TensorProto.UINT8, [1, 3, 5, 5])},
+                     outputs={"y": [1, 4, 5, 5]})  # fmt: skip
+    frames = np.random.default_rng(0).integers(0, 256, (9, 1, 3, 5, 5), np.uint8)
+    flags = np.ones(9, bool)
+    path = int8_of(tmp_path, reading_inside(model, "y", "k"), {"x": frames, "flag": flags})
+    y, z = numeric.open_session(path, GUARDED).run(
+        None, {"x": frames[0], "flag": np.asarray(flags[0])}
+    )
+    np.testing.assert_allclose(z, 2 * y, rtol=0.02, atol=0.02 * np.abs(y).max())
+
+
+def test_a_tensor_that_is_always_empty(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Concat", ["past", "x"], ["all"], name="concat", axis=1),
+        helper.make_node("MatMul", ["all", "w"], ["y"], name="matmul"),
+    ]
+    model = model_of(nodes, {"w": drawn(8, 4)}, outputs={"y": [1, 3, 4]},
+                     inputs={"past": (1, [1, 0, 8]), "x": (1, [1, 3, 8])})  # fmt: skip
+    samples = {"past": np.empty((6, 1, 0, 8), np.float32), "x": drawn(6, 1, 3, 8)}
+    int8_of(tmp_path, model, samples)
+    assert sqnr_db(tmp_path, {name: np.asarray(array[0]) for name, array in samples.items()}) > 25
+
+
+def test_an_opset_without_int8_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        int8_of(tmp_path, three_convs(opset=9), {"x0": IMAGES})
+    assert "the model has opset 9" in caught.value.render()
+    assert "[model] opset = 13" in caught.value.render()
+
+
+def test_preprocessing_in_float_is_meant(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], name="cast", to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["f", "s"], ["scaled"], name="scale"),
+        helper.make_node("Conv", ["scaled", "w"], ["y"], name="conv"),
+    ]
+    scales = np.array([0.1, 0.2, 0.3], np.float32).reshape(1, 3, 1, 1)
+    model = model_of(nodes, {"w": drawn(4, 3, 1, 1), "s": scales}, outputs={"y": [1, 4, 5, 5]},
+                     inputs={"x": (TensorProto.UINT8, [1, 3, 5, 5])})  # fmt: skip
+    frames = np.random.default_rng(0).integers(0, 256, (9, 1, 3, 5, 5), np.uint8)
+    (left,) = audited(tmp_path, int8_of(tmp_path, model, {"x": frames})).in_float
+    assert (left.node, left.reason, left.is_meant) == (
+        "scale", "it is preprocessing of integers", True,
+    )  # fmt: skip
 
 
 HASHING = """

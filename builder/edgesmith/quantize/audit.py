@@ -62,12 +62,13 @@ class Audit:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What quantization was asked for: the model before it, and what of that stays in float."""
+    """What quantization was asked for: the model before it, and what of that stays in float: the
+    nodes that the user excludes, and the others with the reason."""
 
     prepared: onnx.ModelProto
     quantizable: Collection[str]
     excluded: Collection[str]
-    unheld: Collection[str]
+    kept: Mapping[str, str]
 
 
 def fused_operators(model: Path, options: SessionOptions, *, scratch: Path) -> dict[str, int]:
@@ -161,8 +162,8 @@ def _left_in_float(
 def _reason(node: Any, constants: Collection[str], asked: Asked) -> tuple[str, bool]:
     if node.name in asked.excluded:
         return "[quantize] exclude names it", True
-    if any(name in asked.unheld for name in (*node.input, *node.output)):
-        return "it takes or gives masks, which 8 bits can't hold", True
+    if node.name in asked.kept:
+        return asked.kept[node.name], True
     if node.op_type not in asked.quantizable:
         return f"ONNX Runtime has no integer form of {node.op_type}", False
     weighted = node.op_type in ("Conv", "ConvTranspose", "Gemm")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgesmith.simplify.graph import used_by
+
 if TYPE_CHECKING:
     import onnx
 
@@ -34,7 +36,7 @@ class _Graph:
     def of(model: onnx.ModelProto) -> _Graph:
         consumers: dict[str, list[Any]] = defaultdict(list)
         for node in model.graph.node:
-            for name in node.input:
+            for name in used_by(node):
                 consumers[name].append(node)
         return _Graph(
             consumers=consumers,
@@ -106,7 +108,7 @@ def _fold(model: onnx.ModelProto, graph: _Graph, info: Any) -> bool:
 
 
 def _drop_unused_constants(model: onnx.ModelProto) -> None:
-    used = {name for node in model.graph.node for name in node.input}
+    used = {name for node in model.graph.node for name in used_by(node)}
     used |= {output.name for output in model.graph.output}
     for one in [one for one in model.graph.initializer if one.name not in used]:
         model.graph.initializer.remove(one)

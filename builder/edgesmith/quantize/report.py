@@ -45,7 +45,8 @@ def _told(name: str, one: Distribution, chosen: Range | None) -> dict[str, Any]:
     if chosen is not None:
         signal, noise = noise_of(one, chosen)
         told["range"] = list(chosen)
-        told["sqnr_db"] = 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
+        if 0 < signal < math.inf and 0 < noise < math.inf:
+            told["sqnr_db"] = 10 * math.log10(signal / noise)
     if one.is_constant:
         told["remark"] = "constant over the calibration data"
     elif one.holds_masks:

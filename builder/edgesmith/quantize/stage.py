@@ -29,7 +29,12 @@ from edgesmith.quantize.metrics import Evaluation, loss
 from edgesmith.quantize.ranges import ranges_by
 from edgesmith.quantize.report import tensors_told, write_report
 from edgesmith.quantize.rounding.apply import LayerRounding, WeightRounding
-from edgesmith.quantize.static import QuantizationPlan, excluded_nodes, quantize_static
+from edgesmith.quantize.static import (
+    QuantizationPlan,
+    excluded_nodes,
+    kept_in_float,
+    quantize_static,
+)
 from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
 from edgesmith.values import (
     ExportedModel,
@@ -365,7 +370,7 @@ class _Work:
             prepared=prepared,
             quantizable=operators_to_quantize(),
             excluded=excluded_nodes(prepared, self.target.quantize.exclude),
-            unheld=unheld(found),
+            kept=kept_in_float(prepared, unheld(found), found),
         )
         return audit(fused, asked)
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from edgesmith.errors import ModelError, UsageError
 from edgesmith.events import EventStream
 from edgesmith.model import onnx_file
+from edgesmith.quantize.activations import kept_activations
 from edgesmith.quantize.calibrate.thresholds import Range
-from edgesmith.quantize.calibrate.watched import half_tensors
+from edgesmith.quantize.calibrate.watched import float_tensors, half_tensors
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.input_head import feed_integers, head_nodes
 from edgesmith.quantize.library import library_at_work, operators_to_quantize
@@ -52,9 +53,8 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     _require_half_scales(model, halves & plan.ranges.keys())
     ranges = output.with_suffix(".ranges.json")
     write_ranges(plan.ranges, halves, ranges)
-    head = [node.name for node in head_nodes(model)]
-    unheld = [n.name for n in model.graph.node if plan.unheld & {*n.input, *n.output}]
-    excluded = [*excluded_nodes(model, plan.exclude), *head, *unheld]
+    kept = kept_in_float(model, plan.unheld, plan.ranges)
+    excluded = [*excluded_nodes(model, plan.exclude), *kept]
     with library_at_work(plan.method, events):
         quantization.quantize_static(
             plan.prepared,
@@ -82,6 +82,25 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     if feed_integers(quantized):
         events.debug("quantize: the fed integers are the first layer's quantized input")
     onnx_file.save(quantized, output)
+
+
+def kept_in_float(
+    model: onnx.ModelProto, unheld: Collection[str], known: Collection[str]
+) -> dict[str, str]:
+    """The nodes that stay in float though nobody asked for it, and why: by name.
+
+    `unheld` are tensors that 8 bits can't hold; of those not `known` either nothing was observed.
+    """
+    kept = {node.name: "it is preprocessing of integers" for node in head_nodes(model)}
+    kept |= dict.fromkeys(kept_activations(model), "its bounds are no range of INT8")
+    asked = frozenset(float_tensors(model)) - frozenset(known) - frozenset(unheld)
+    for node in model.graph.node:
+        names = {*node.input, *node.output}
+        if names & frozenset(unheld):
+            kept[node.name] = "it takes or gives masks, which 8 bits can't hold"
+        elif names & asked and node.op_type in operators_to_quantize():
+            kept[node.name] = "it takes or gives nothing on the calibration data"
+    return kept
 
 
 def _require_half_scales(model: onnx.ModelProto, halves: Collection[str]) -> None:

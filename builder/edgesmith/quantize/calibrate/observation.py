@@ -116,7 +116,9 @@ def observe(
         events.emit(Progress(stage="observe", done=index + 1, total=source.count, unit="samples"))
     found = dict(zip(watched.tensors, (one.distribution() for one in counters), strict=True))
     _require_numbers(watched, counters, "a calibration sample")
-    return found | {name: found[other] for name, other in watched.same.items()}
+    found |= {name: found[other] for name, other in watched.same.items()}
+    # What never held a value, such as an empty cache, is of no range and none is asked for.
+    return {name: one for name, one in found.items() if one.lowest <= one.highest}
 
 
 def _count(watched: WatchedModel, counters: list[Counter], told: list[Any], index: int) -> None:

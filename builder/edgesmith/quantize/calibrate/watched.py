@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgesmith.quantize.activations import removed_activations
+
 if TYPE_CHECKING:
     import onnx
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 SAMPLED = 4096
 PHASE = "edgesmith/phase"
 _FLOAT, _HALF = 1, 10
-_REMOVED = ("Relu", "Clip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +44,13 @@ def watch(
 ) -> WatchedModel:
     """Watches what `operators` take and give; `shapes` are those of the fed inputs.
 
-    Before a Relu or Clip that alone takes a tensor nothing is watched: the quantizer removes it and
-    gives the tensor its output's range.
+    Before a Relu or Clip that alone takes a tensor nothing is watched where the quantizer may
+    remove it: it gives the tensor its output's range.
     """
     import onnx
 
     types = _types(prepared)
-    taken = _quantizable(prepared, operators, types)
+    taken = float_tensors(prepared, operators)
     same = _before_clipping(prepared, taken)
     tensors = tuple(name for name in taken if name not in same)
     model = onnx.ModelProto()
@@ -79,14 +80,14 @@ def _types(model: onnx.ModelProto) -> dict[str, int]:
     }
 
 
-def _quantizable(
-    model: onnx.ModelProto, operators: Collection[str], types: Mapping[str, int]
-) -> list[str]:
-    """The float tensors, in the order of the graph, that the quantizer may ask for."""
+def float_tensors(model: onnx.ModelProto, operators: Collection[str] | None = None) -> list[str]:
+    """The float tensors, in the order of the graph, that the quantizer may ask for: those that
+    `operators` take or give, or any."""
+    types = _types(model)
     constants = {one.name for one in model.graph.initializer}
     found: dict[str, None] = {}
     for node in model.graph.node:
-        if node.op_type in operators:
+        if operators is None or node.op_type in operators:
             for name in (*node.input, *node.output):
                 if name not in constants and types.get(name) in (_FLOAT, _HALF):
                     found[name] = None
@@ -100,9 +101,10 @@ def _before_clipping(model: onnx.ModelProto, taken: Sequence[str]) -> dict[str, 
             consumers[name].append(node)
     outputs = {value.name for value in model.graph.output}
     same = {}
+    removed = removed_activations(model)
     for name in taken:
         after = consumers[name]
-        if len(after) == 1 and after[0].op_type in _REMOVED and name not in outputs:
+        if len(after) == 1 and after[0].name in removed and name not in outputs:
             same[name] = after[0].output[0]
     return {name: _last(same, name) for name in same if _last(same, name) in taken}
 
@@ -159,7 +161,7 @@ def _watch_one(graph: Any, index: int, name: str, *, half: bool, size: int | Non
         stride = add("Add", [even, f"{prefix}/one"], f"{prefix}/stride")
     else:
         stride = f"{prefix}/stride"
-        _constant(graph, stride, [_prime_from(math.ceil(size / SAMPLED))])
+        _constant(graph, stride, [_prime_from(max(1, math.ceil(size / SAMPLED)))])
     start = add("Mod", [PHASE, stride], f"{prefix}/start")
     add("Slice", [flat, start, "edgesmith/end", "edgesmith/first", stride], sample)
     for output, shape in ((lowest, []), (highest, []), (sample, [None])):

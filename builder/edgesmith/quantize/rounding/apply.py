@@ -92,4 +92,6 @@ def _joined(found: Rounded, layer: Layer, blocks: int) -> Rounded:
 
 
 def _decibels(signal: float, error: float) -> float | None:
-    return float(10 * np.log10(signal / error)) if signal > 0 and error > 0 else None
+    if not 0 < signal < np.inf or not 0 < error < np.inf:
+        return None
+    return float(10 * np.log10(signal / error))

@@ -87,7 +87,9 @@ def layers_of(prepared: onnx.ModelProto, quantized: onnx.ModelProto) -> list[Lay
     layers = []
     for node in quantized.graph.node:
         source = before.get(node.name)
-        if node.op_type not in ("Conv", "Gemm", "MatMul") or source is None:
+        if source is None or source.op_type != node.op_type:
+            continue
+        if node.op_type not in ("Conv", "Gemm", "MatMul"):
             continue
         weights = dequantized.get(node.input[1])
         if weights is None or source.input[1] not in floats or weights.input[0] not in stored:

@@ -48,7 +48,7 @@ def second_moments(
 ) -> Iterator[tuple[Layer, Array]]:
     """(layer, float32 [groups * blocks, n, n]) for each: sums of products of its inputs.
 
-    The samples are run once for as many layers as fit into 256 MB.
+    The samples are run once for as many layers as fit into 256 MB, or for one that takes more.
     """
     for part in _parts(layers):
         yield from zip(part, _sums(model, part, samples, threads), strict=True)
@@ -90,7 +90,10 @@ def _sums(
             rows = cut(layer.rows(told[layer.input], most, generator), blocks_of(layer))
             products = rows.swapaxes(1, 2) @ rows
             before = sums[number]
-            sums[number] = products if before is None else before + products
+            if before is None:
+                sums[number] = products
+            else:
+                before += products
     return [one for one in sums if one is not None]
 
 
@@ -102,7 +105,8 @@ def _session(
 
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
-    inputs = {value.name for value in model.graph.input}
+    constants = {one.name for one in model.graph.initializer}
+    inputs = {value.name for value in model.graph.input if value.name not in constants}
     names = list(dict.fromkeys(one.input for one in layers if one.input not in inputs))
     there = {value.name for value in model.graph.output}
     for name in names:
