@@ -76,7 +76,6 @@ class _Candidate:
     judgement: Judgement
     loss: float
     rounding: tuple[LayerRounding, ...]
-    found: Mapping[str, Distribution]
     ranges: Mapping[str, Range]
 
 
@@ -276,15 +275,14 @@ class _Work:
         metric: str,
     ) -> _Candidate:
         observed = self.inputs.observed()
-        found = load(observed.folder / observed.value.path)
-        ranges = ranges_by(found, method)
+        ranges = ranges_by(self._found, method)
         plan = QuantizationPlan(
             prepared=observed.folder / observed.value.prepared,
             ranges=ranges,
             method=method,
             encoding=encoding,
             exclude=self.target.quantize.exclude,
-            unheld=unheld(found),
+            unheld=unheld(self._found),
         )
         quantize_static(plan, path, events=self.context.events)
         quantized = onnx_file.load(path)
@@ -299,9 +297,14 @@ class _Work:
             judgement=judgement,
             loss=lost,
             rounding=rounding,
-            found=found,
             ranges=ranges,
         )
+
+    @cached_property
+    def _found(self) -> dict[str, Distribution]:
+        """What the tensors held, read once for all candidates."""
+        observed = self.inputs.observed()
+        return load(observed.folder / observed.value.path)
 
     @cached_property
     def _rounding(self) -> WeightRounding:
@@ -334,7 +337,6 @@ class _Work:
         )
 
     def _write_report(self, folder: Path, value: QuantizedModel, tried: list[_Candidate]) -> None:
-        found, ranges = (tried[0].found, tried[0].ranges) if tried else ({}, {})
         write_report(
             folder,
             {
@@ -347,16 +349,16 @@ class _Work:
                     }
                     for c in tried
                 ],
-                "tensors": tensors_told(found, ranges),
+                "tensors": tensors_told(self._found, tried[0].ranges) if tried else [],
                 "weight_rounding": [to_record(one) for one in (tried[0].rounding if tried else ())],
                 "audit": {
-                    variant.name: to_record(self._audit(folder, variant, found))
+                    variant.name: to_record(self._audit(folder, variant))
                     for variant in value.variants
                 },
             },
         )
 
-    def _audit(self, folder: Path, variant: Variant, found: Mapping[str, Distribution]) -> Audit:
+    def _audit(self, folder: Path, variant: Variant) -> Audit:
         fused = fused_graph(
             folder / variant.onnx.path,
             variant.session_options,
@@ -370,7 +372,7 @@ class _Work:
             prepared=prepared,
             quantizable=operators_to_quantize(),
             excluded=excluded_nodes(prepared, self.target.quantize.exclude),
-            kept=kept_in_float(prepared, unheld(found), found),
+            kept=kept_in_float(prepared, unheld(self._found), self._found),
         )
         return audit(fused, asked)
 

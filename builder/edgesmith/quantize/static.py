@@ -93,12 +93,13 @@ def kept_in_float(
     """
     kept = {node.name: "it is preprocessing of integers" for node in head_nodes(model)}
     kept |= dict.fromkeys(kept_activations(model), "its bounds are no range of INT8")
-    asked = frozenset(float_tensors(model)) - frozenset(known) - frozenset(unheld)
+    masks, operators = set(unheld), set(operators_to_quantize())
+    unseen = set(float_tensors(model)) - set(known) - masks
     for node in model.graph.node:
         names = {*node.input, *node.output}
-        if names & frozenset(unheld):
+        if names & masks:
             kept[node.name] = "it takes or gives masks, which 8 bits can't hold"
-        elif names & asked and node.op_type in operators_to_quantize():
+        elif names & unseen and node.op_type in operators:
             kept[node.name] = "it takes or gives nothing on the calibration data"
     return kept
 

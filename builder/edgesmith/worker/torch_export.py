@@ -22,23 +22,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     `skip` names modes that ended an earlier process: what they left is not repeated. The modes of
     `groups` after the first are exported only when asked for by `only`.
     """
-    folder, where = Path(request["folder"]), f"model.source = {request['source']!r}"
-    source = load_source(request["source"], request["declared"])
-    size = weights_bytes(source.module)
-    if size > MAX_PROTOBUF_BYTES:
-        raise WorkerFailure(
-            f"the weights have {size / 1e9:.1f} GB, more than the 2 GB that one ONNX file can hold",
-            where=where,
-            hint="write the ONNX file yourself, by torch.onnx.export(..., dynamo=True,"
-            " external_data=True), and name it as the source",
-        )
-    bad = weights_with_nan(source.module)
-    if bad:
-        raise WorkerFailure(
-            f"the weights hold NaN: {', '.join(bad[:4])}",
-            where=where,
-            hint="the training diverged, or the file is damaged: use weights of a good checkpoint",
-        )
+    folder = Path(request["folder"])
+    source = _sound_source(request)
     weights = weights_digest(source.module)
     sizes = chosen_sizes(source.interface, request["sizes"])
     runner = ReferenceRuns(source, request, folder)
@@ -51,7 +36,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     for mode in request["only"] or groups[0]:
         if mode not in request["skip"]:
             _attempt(mode, task, folder)
-    if not set(source.interface.dimensions()) <= set(request["sizes"]):
+    undeclared = set(source.interface.dimensions()) - set(request["sizes"])
+    if undeclared and not request["only"]:
         _doubt_dynamo(task, folder, alone=groups[0] == ["export"])
     every = [source.interface.complete(one) for one in size_combinations(sizes)]
     return {
@@ -69,6 +55,28 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _sound_source(request: Mapping[str, Any]) -> TorchSource:
+    """The source; raises WorkerFailure when its weights are too large, or hold NaN."""
+    where = f"model.source = {request['source']!r}"
+    source = load_source(request["source"], request["declared"])
+    size = weights_bytes(source.module)
+    if size > MAX_PROTOBUF_BYTES:
+        raise WorkerFailure(
+            f"the weights have {size / 1e9:.1f} GB, more than the 2 GB that one ONNX file can hold",
+            where=where,
+            hint="write the ONNX file yourself, by torch.onnx.export(..., dynamo=True,"
+            " external_data=True), and name it as the source",
+        )
+    bad = weights_with_nan(source.module)
+    if bad:
+        raise WorkerFailure(
+            f"the weights hold NaN: {', '.join(bad[:4])}",
+            where=where,
+            hint="the training diverged, or the file is damaged: use weights of a good checkpoint",
+        )
+    return source
+
+
 def _attempt(mode: str, task: ExportTask, folder: Path) -> None:
     """One candidate; `.begun` tells the parent which one ended the process."""
     (folder / f"candidate-{mode}.begun").touch()
@@ -83,7 +91,7 @@ def _doubt_dynamo(task: ExportTask, folder: Path, *, alone: bool) -> None:
         return
     done = json.loads(export.read_text())
     traced = json.loads(trace.read_text()) if trace.is_file() else {}
-    if done["failed"] or done.get("fixed"):
+    if done["failed"]:
         return
     if alone or traced.get("fixed"):
         done["fixed"] = size_guards(task)

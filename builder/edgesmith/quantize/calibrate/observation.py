@@ -162,6 +162,7 @@ def load(path: Path) -> dict[str, Distribution]:
 
     with safe_open(str(path), framework="numpy") as file:
         names = json.loads(file.metadata()["tensors"])
+        # The file is no mapping, though it has keys.
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     ends = stored["ends"]
     return {
