@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import subprocess
 import sys
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from image_project import prepared_model
 from measure import verdict
 
-from edgesmith.quantize.prepare import prepare
 from edgesmith.worker.tensors import SamplesWriter
 
 HERE = Path(__file__).parent
@@ -28,18 +27,6 @@ SOURCES = {
     "EfficientNet-Lite0": HERE.parent / "examples/efficientnet-lite0/model.py",
     "MobileNetV2": HERE / "mobilenet_v2.py",
 }
-PROJECT = """schema = 1
-[model]
-name = "one"
-source = "model.py:build"
-[model.inputs.image]
-shape = ["batch", 3, 224, 224]
-[data]
-calibration = "data.py:calibration"
-evaluation = "data.py:evaluation"
-[targets.host]
-platform = "linux-x86_64"
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,16 +59,6 @@ def write_samples(folder: Path, count: int) -> Path:
         writer.add({"inputs/image": generator.standard_normal((1, 3, 224, 224)).astype("float32")})
     writer.close({"format": "edgesmith-samples", "schema_version": "1.0", "count": str(count)})
     return path
-
-
-def prepared_model(folder: Path, source: Path) -> Path:
-    """The model as the observe stage runs it."""
-    folder.mkdir()
-    shutil.copyfile(source, folder / "model.py")
-    (folder / "edgesmith.toml").write_text(PROJECT)
-    subprocess.run([sys.executable, "-m", "edgesmith", "-q", "simplify"], cwd=folder, check=True)
-    prepare(folder / "build/one/simplify/model.onnx", folder / "prepared.onnx")
-    return folder / "prepared.onnx"
 
 
 def cost(side: str, model: Path, samples: Path, *, runs: int = RUNS) -> Cost:

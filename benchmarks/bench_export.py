@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -14,23 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from image_project import write_project
 from measure import verdict
 
 LIMIT_RATIO = 1.5
 RUNS = 3
 HERE = Path(__file__).parent
-PROJECT = """schema = 1
-[model]
-name = "resnet50"
-source = "model.py:build"
-[model.inputs.image]
-shape = ["batch", 3, 224, 224]
-[data]
-calibration = "data.py:calibration"
-evaluation = "data.py:evaluation"
-[targets.host]
-platform = "linux-x86_64"
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +54,7 @@ def main() -> int:
 def ours_in(folder: Path) -> Cost:
     """The export and simplify stages, with an empty cache."""
     project = folder / "project"
-    project.mkdir()
-    shutil.copyfile(HERE / "resnet50.py", project / "model.py")
-    (project / "edgesmith.toml").write_text(PROJECT)
+    write_project(project, HERE / "resnet50.py", name="resnet50")
     environment = {**os.environ, "EDGESMITH_CACHE": str(folder / "cache")}
     return cost([sys.executable, "-m", "edgesmith", "-q", "simplify"], project, environment)
 

@@ -7,24 +7,22 @@ others all files would be judged by kernels that saturate), and `pip install nnc
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from image_project import prepared_model
 
 from edgesmith.events import EventStream
 from edgesmith.model import numeric, onnx_file
 from edgesmith.quantize.calibrate.observation import observe
 from edgesmith.quantize.calibrate.thresholds import METHODS
 from edgesmith.quantize.encoding import Encoding
-from edgesmith.quantize.prepare import prepare
 from edgesmith.quantize.ranges import ranges_by
 from edgesmith.quantize.rounding.apply import WeightRounding
 from edgesmith.quantize.static import QuantizationPlan, quantize_static
@@ -43,18 +41,6 @@ OPTIONS = SessionOptions(
 U8S8 = Encoding(
     name="u8s8", activation_signed=False, weight_signed=True, reduce_range=False, exact_here=True
 )
-PROJECT = """schema = 1
-[model]
-name = "one"
-source = "model.py:build"
-[model.inputs.image]
-shape = ["batch", 3, 224, 224]
-[data]
-calibration = "data.py:calibration"
-evaluation = "data.py:evaluation"
-[targets.host]
-platform = "linux-x86_64"
-"""
 Array = np.ndarray[Any, Any]
 
 
@@ -82,7 +68,7 @@ def main() -> int:
     scores: dict[str, list[Score]] = {}
     pictures = []
     with tempfile.TemporaryDirectory() as name:
-        model = exported(Path(name))
+        model = prepared_model(Path(name) / "project", EXAMPLE / "model.py")
         for seed in range(SEEDS):
             folder = Path(name) / str(seed)
             folder.mkdir()
@@ -94,15 +80,6 @@ def main() -> int:
                 print(f"split {seed}: {title}: {one.sqnr_db:.2f} dB,"
                       f" {one.agrees.mean():.1%} agree", flush=True)  # fmt: skip
     return 0 if judged(scores, np.concatenate(pictures)) else 1
-
-
-def exported(folder: Path) -> Path:
-    """The network in FP32, cleaned up."""
-    shutil.copyfile(EXAMPLE / "model.py", folder / "model.py")
-    (folder / "edgesmith.toml").write_text(PROJECT)
-    subprocess.run([sys.executable, "-m", "edgesmith", "-q", "simplify"], cwd=folder, check=True)
-    prepare(folder / "build/one/simplify/model.onnx", folder / "prepared.onnx")
-    return folder / "prepared.onnx"
 
 
 def split(seed: int) -> tuple[Crops, Crops, Crops]:
@@ -178,6 +155,7 @@ def by_the_library(model: Path, calibration: Crops, path: Path, feed: str, metho
     # The histograms of more crops do not fit into the memory of a small machine.
     images = calibration.images if method == "MinMax" else calibration.images[:64]
 
+    # The library is untyped.
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
             self._images: Iterator[Array] = iter(images)
@@ -200,7 +178,9 @@ def by_the_library(model: Path, calibration: Crops, path: Path, feed: str, metho
 def by_nncf(model: Path, calibration: Crops, path: Path, feed: str, fast: bool) -> Path:
     import nncf
 
-    take: Callable[[Array], dict[str, Array]] = lambda image: {feed: image}  # noqa: E731
+    def take(image: Array) -> dict[str, Array]:
+        return {feed: image}
+
     quantized = nncf.quantize(
         onnx.load(model),
         nncf.Dataset(calibration.images, take),
