@@ -242,6 +242,7 @@ def test_what_is_random_on_some_values_only(tmp_path: Path) -> None:
 
 
 def test_a_program_with_even_sizes_alone(tmp_path: Path) -> None:
+    # Untyped where PyTorch is not installed.
     class Pairs(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
         def forward(self, x: Any) -> Any:
             return x.reshape(-1, 4, 2).sum(-1)

@@ -6,139 +6,30 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import save_file
 
-from edgesmith.errors import GateError, ModelError
+from edgesmith.errors import ModelError
 from edgesmith.events import EventStream
-from edgesmith.model import numeric, onnx_file
-from edgesmith.quantize import report as report_text
-from edgesmith.quantize.audit import Asked, Audit, audit, fused_graph, fused_operators
-from edgesmith.quantize.calibrate.distribution import Counter
-from edgesmith.quantize.calibrate.observation import observe
-from edgesmith.quantize.calibrate.watched import float_tensors
-from edgesmith.quantize.encoding import Encoding
-from edgesmith.quantize.library import operators_to_quantize
-from edgesmith.quantize.prepare import prepare
-from edgesmith.quantize.ranges import ranges_by
-from edgesmith.quantize.rounding.apply import WeightRounding
-from edgesmith.quantize.stage import NO_SILENT_QUANTIZATION
-from edgesmith.quantize.static import QuantizationPlan, kept_in_float, quantize_static
-from edgesmith.values import SessionOptions, to_record
-
-Array = np.ndarray[Any, Any]
-U8S8 = Encoding(
-    name="u8s8-7bit", activation_signed=False, weight_signed=True, reduce_range=True,
-    exact_here=True,
-)  # fmt: skip
-GUARDED = SessionOptions(config=NO_SILENT_QUANTIZATION)
-AS_WRITTEN = SessionOptions(graph_optimization_level="none", config=NO_SILENT_QUANTIZATION)
-
-
-def drawn(*shape: int, seed: int = 0) -> Array:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def model_of(
-    nodes: list[onnx.NodeProto],
-    weights: Mapping[str, Array],
-    *,
-    inputs: Mapping[str, tuple[int, list[Any]]],
-    outputs: Mapping[str, list[Any]],
-    opset: int = 20,
-) -> onnx.ModelProto:
-    graph = helper.make_graph(
-        nodes,
-        "one",
-        [helper.make_tensor_value_info(n, kind, shape) for n, (kind, shape) in inputs.items()],
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
-        [numpy_helper.from_array(array, name) for name, array in weights.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-
-
-def three_convs(*, opset: int = 20) -> onnx.ModelProto:
-    """Conv and Relu, thrice: [batch, 8, 12, 12] each."""
-    nodes, weights = [], {}
-    for index in range(3):
-        weights[f"w{index}"] = drawn(8, 8, 3, 3, seed=index) / 8
-        weights[f"b{index}"] = drawn(8, seed=10 + index)
-        nodes += [
-            helper.make_node(
-                "Conv", [f"x{index}", f"w{index}", f"b{index}"], [f"c{index}"],
-                name=f"conv{index}", pads=[1, 1, 1, 1],
-            ),
-            helper.make_node("Relu", [f"c{index}"], [f"x{index + 1}"], name=f"relu{index}"),
-        ]  # fmt: skip
-    return model_of(
-        nodes, weights, inputs={"x0": (TensorProto.FLOAT, ["batch", 8, 12, 12])},
-        outputs={"x3": ["batch", 8, 12, 12]}, opset=opset,
-    )  # fmt: skip
-
-
-def int8_of(
-    folder: Path,
-    model: onnx.ModelProto,
-    samples: Mapping[str, Array],
-    *,
-    exclude: tuple[str, ...] = (),
-    method: str = "minmax",
-    threads: int | None = None,
-    encoding: Encoding = U8S8,
-    events: EventStream | None = None,
-) -> Path:
-    """What the observe and quantize stages make of the model with these samples."""
-    folder.mkdir(exist_ok=True)
-    onnx.save(model, folder / "source.onnx")
-    prepare(folder / "source.onnx", folder / "prepared.onnx")
-    count = len(next(iter(samples.values())))
-    metadata = {"format": "edgesmith-samples", "schema_version": "1.0", "count": str(count)}
-    stacked = {f"inputs/{name}": array for name, array in samples.items()}
-    save_file(stacked, folder / "samples.safetensors", metadata)
-    found = observe(
-        folder / "prepared.onnx", folder / "samples.safetensors", events=EventStream(),
-        threads=threads,
-    )  # fmt: skip
-    plan = QuantizationPlan(
-        prepared=folder / "prepared.onnx",
-        ranges=ranges_by(found, method),
-        method=method,
-        encoding=encoding,
-        exclude=exclude,
-        unheld=frozenset(name for name, one in found.items() if one.holds_masks),
-    )
-    path = folder / "int8.onnx"
-    quantize_static(plan, path, events=events or EventStream())
-    WeightRounding(
-        prepared=onnx_file.load(folder / "prepared.onnx"),
-        samples=folder / "samples.safetensors",
-        limit=encoding.largest_weight,
-        events=EventStream(),
-        threads=threads or 0,
-    ).apply(quantized := onnx_file.load(path))
-    onnx_file.save(quantized, path)
-    return path
-
-
-def sqnr_db(folder: Path, feeds: Mapping[str, Array], options: SessionOptions = GUARDED) -> float:
-    """Of int8.onnx in the folder against its source."""
-    (wanted,) = numeric.open_session(folder / "source.onnx").run(None, dict(feeds))
-    (found,) = numeric.open_session(folder / "int8.onnx", options).run(None, dict(feeds))
-    assert np.isfinite(found).all()
-    wanted, found = wanted.astype(np.float64), found.astype(np.float64)
-    noise = max(float(((wanted - found) ** 2).sum()), 1e-30)
-    return float(10 * np.log10(float((wanted**2).sum()) / noise))
-
-
-IMAGES = drawn(20, 1, 8, 12, 12, seed=5)
+from edgesmith.model import numeric
+from edgesmith.quantize.audit import fused_operators
+from edgesmith.values import SessionOptions
+from int8_files import (
+    AS_WRITTEN,
+    GUARDED,
+    IMAGES,
+    Array,
+    drawn,
+    int8_of,
+    model_of,
+    sqnr_db,
+    three_convs,
+)
 
 
 @pytest.mark.parametrize("opset", [13, 20])
@@ -270,87 +161,6 @@ def test_nothing_to_quantize_is_told(tmp_path: Path) -> None:
     assert sqnr_db(tmp_path, {"x": x[0]}) > 200
 
 
-def audited(folder: Path, path: Path, excluded: tuple[str, ...] = ()) -> Audit:
-    fused = fused_graph(path, GUARDED, scratch=folder)
-    prepared = onnx.load(folder / "prepared.onnx")
-    asked = Asked(
-        prepared=prepared,
-        quantizable=operators_to_quantize(),
-        excluded=excluded,
-        kept=kept_in_float(prepared, (), float_tensors(prepared)),
-    )
-    return audit(fused, asked)
-
-
-def test_what_computes_in_float_is_named_with_its_reason(tmp_path: Path) -> None:
-    model = three_convs()
-    model.graph.node[3].op_type = "HardSwish"
-    path = int8_of(tmp_path, model, {"x0": IMAGES}, exclude=("conv2",))
-    found = audited(tmp_path, path, ("conv2",))
-    assert found.operators["QLinearConv"] == found.integer == 2
-    reasons = {one.node: (one.reason, one.is_meant) for one in found.in_float}
-    assert reasons["conv2"] == ("[quantize] exclude names it", True)
-    assert reasons["relu1"] == ("ONNX Runtime has no integer form of HardSwish", False)
-    assert len(reasons) == 2
-    report = {"audit": {"int8": to_record(found)}, "tensors": [], "weight_rounding": []}
-    assert "  in float: relu1 (HardSwish): ONNX Runtime has no integer" in "\n".join(
-        report_text.describe(report)
-    )
-    with pytest.raises(GateError) as caught:
-        report_text.require_integers(report, "host")
-    told = caught.value.render()
-    assert "1 operators compute in float: relu1 (HardSwish)" in told
-    assert "conv2" not in told
-
-
-def test_a_network_all_in_integers_passes_strict(tmp_path: Path) -> None:
-    found = audited(tmp_path, int8_of(tmp_path, three_convs(), {"x0": IMAGES}))
-    assert (found.integer, found.floating, found.conversions) == (3, 0, 2)
-    report_text.require_integers({"audit": {"int8": to_record(found)}}, "host")
-
-
-@pytest.mark.parametrize("signed", [False, True], ids=["as on x86", "as on ARM"])
-def test_signed_activations_are_fused_as_on_arm(signed: bool, tmp_path: Path) -> None:
-    # A branch: on x86 signed activations that two take are not made unsigned.
-    model = three_convs()
-    model.graph.node.append(helper.make_node("Add", ["x1", "x3"], ["y"], name="add"))
-    model.graph.output[0].name = "y"
-    encoding = Encoding(
-        name="s8s8", activation_signed=True, weight_signed=True, reduce_range=False,
-        exact_here=False,
-    )  # fmt: skip
-    path = int8_of(tmp_path, model, {"x0": IMAGES}, encoding=encoding)
-    fused = audit(fused_graph(path, GUARDED, scratch=tmp_path, signed=signed))
-    assert (fused.floating == 0) == signed
-    assert sqnr_db(tmp_path, {"x0": IMAGES[0]}, AS_WRITTEN) > 20
-
-
-def test_every_tensor_is_told_with_its_range_and_its_noise(tmp_path: Path) -> None:
-    values = drawn(100_000).reshape(-1)
-    counters = {"plain": values, "constant": np.full(9, 3.0, np.float32),
-                "masks": np.array([0, -np.inf], np.float32)}  # fmt: skip
-    found = {}
-    for name, held in counters.items():
-        counter = Counter()
-        counter.add(float(held.min()), float(held.max()), held)
-        found[name] = counter.distribution()
-    plain, constant, masks = report_text.tensors_told(found, ranges_by(found, "minmax"))
-    assert plain["range"] == plain["seen"] == [values.min(), values.max()]
-    step = (plain["range"][1] - plain["range"][0]) / 255
-    noise = float(((np.round(values / step) * step - values) ** 2).sum())
-    assert plain["sqnr_db"] == pytest.approx(10 * np.log10((values**2).sum() / noise), abs=0.2)
-    assert constant["remark"] == "constant over the calibration data"
-    assert masks["range"] is None
-    assert masks["seen"] == ["-inf", 0.0]
-    report = {"audit": {"int8": to_record(Audit(operators={}, integer=0, floating=0, conversions=0,
-                                                layouts=0))},
-              "tensors": [plain, constant, masks], "weight_rounding": []}  # fmt: skip
-    report_text.write_report(tmp_path, report)
-    text = "\n".join(report_text.describe(report_text.read_report(tmp_path)))
-    assert "weakest tensor plain: 39." in text
-    assert "the tensor constant is constant over the calibration data" in text
-
-
 def unnamed(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in model.graph.node:
         node.name = ""
@@ -446,27 +256,11 @@ def test_an_opset_without_int8_is_told(tmp_path: Path) -> None:
     assert "[model] opset = 13" in caught.value.render()
 
 
-def test_preprocessing_in_float_is_meant(tmp_path: Path) -> None:
-    nodes = [
-        helper.make_node("Cast", ["x"], ["f"], name="cast", to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["f", "s"], ["scaled"], name="scale"),
-        helper.make_node("Conv", ["scaled", "w"], ["y"], name="conv"),
-    ]
-    scales = np.array([0.1, 0.2, 0.3], np.float32).reshape(1, 3, 1, 1)
-    model = model_of(nodes, {"w": drawn(4, 3, 1, 1), "s": scales}, outputs={"y": [1, 4, 5, 5]},
-                     inputs={"x": (TensorProto.UINT8, [1, 3, 5, 5])})  # fmt: skip
-    frames = np.random.default_rng(0).integers(0, 256, (9, 1, 3, 5, 5), np.uint8)
-    (left,) = audited(tmp_path, int8_of(tmp_path, model, {"x": frames})).in_float
-    assert (left.node, left.reason, left.is_meant) == (
-        "scale", "it is preprocessing of integers", True,
-    )  # fmt: skip
-
-
 HASHING = """
 import sys
 sys.path[:0] = {paths}
 from pathlib import Path
-from test_int8_models import IMAGES, int8_of, three_convs
+from int8_files import IMAGES, int8_of, three_convs
 import hashlib
 path = int8_of(Path({folder!r}), three_convs(), {{"x0": IMAGES}}, threads={threads})
 print(hashlib.sha256(path.read_bytes()).hexdigest())
@@ -478,7 +272,7 @@ def test_the_file_is_the_same_from_run_to_run_and_for_any_number_of_threads(
 ) -> None:
     hashes = set()
     for number, threads in enumerate((1, 2, 2)):
-        paths = [str(Path(__file__).parent), *sys.path]
+        paths = sys.path
         folder = str(tmp_path / str(number))
         code = HASHING.format(paths=paths, folder=folder, threads=threads)
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": str(threads)}

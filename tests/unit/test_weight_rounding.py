@@ -139,6 +139,7 @@ def conv(name: str) -> tuple[onnx.ModelProto, Array, Array]:
     shape, attributes = CONVS[name]
     generator = np.random.default_rng(0)
     weight = generator.standard_normal(shape).astype(np.float32)
+    # The table's values are of several types.
     channels = shape[1] * int(attributes.get("group", 1))  # type: ignore[call-overload]
     x = generator.standard_normal((2, channels, *[9, 8, 7][: len(shape) - 2])).astype(np.float32)
     node = helper.make_node("Conv", ["x", "w"], ["y"], name="conv", **attributes)
