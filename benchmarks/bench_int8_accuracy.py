@@ -19,13 +19,11 @@ import onnx
 from image_project import prepared_model
 
 from edgesmith.events import EventStream
-from edgesmith.model import numeric, onnx_file
+from edgesmith.model import numeric
 from edgesmith.quantize.calibrate.observation import observe
 from edgesmith.quantize.calibrate.thresholds import METHODS
 from edgesmith.quantize.encoding import Encoding
-from edgesmith.quantize.ranges import ranges_by
-from edgesmith.quantize.rounding.apply import WeightRounding
-from edgesmith.quantize.static import QuantizationPlan, quantize_static
+from edgesmith.quantize.quantizer import Quantizer
 from edgesmith.values import SessionOptions
 from edgesmith.worker.tensors import SamplesWriter
 
@@ -39,8 +37,9 @@ OPTIONS = SessionOptions(
     config={"optimization.disable_specified_optimizers": "WeightBiasQuantization"}
 )
 U8S8 = Encoding(
-    name="u8s8", activation_signed=False, weight_signed=True, reduce_range=False, exact_here=True
-)
+    name="u8s8", activation_signed=False, weight_signed=True, reduce_range=False, exact_here=True,
+    channel_multiple=16, pads_colours=True, float_silu=True,
+)  # fmt: skip
 Array = np.ndarray[Any, Any]
 
 
@@ -127,22 +126,19 @@ def edgesmith(model: Path, calibration: Crops, selection: Crops, folder: Path, f
     count = str(len(calibration.images))
     writer.close({"format": "edgesmith-samples", "schema_version": "1.0", "count": count})
     found = observe(model, samples, events=EventStream())
-    rounding = WeightRounding(
-        prepared=onnx_file.load(model), samples=samples, limit=127, events=EventStream()
+    quantizer = Quantizer(
+        prepared=model,
+        found=found,
+        samples=samples,
+        encoding=U8S8,
+        exclude=(),
+        sizes={},
+        folder=folder,
+        events=EventStream(),
     )
     best: tuple[float, Path] | None = None
     for method in METHODS:
-        path = folder / f"{method}.onnx"
-        plan = QuantizationPlan(
-            prepared=model,
-            ranges=ranges_by(found, method),
-            method=method,
-            encoding=U8S8,
-            exclude=(),
-        )
-        quantize_static(plan, path, events=EventStream())
-        rounding.apply(quantized := onnx_file.load(path))
-        onnx_file.save(quantized, path)
+        path = quantizer.quantize(method).path
         told = score(model, path, selection).sqnr_db
         best = max(best, (told, path)) if best else (told, path)
     assert best is not None

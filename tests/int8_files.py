@@ -12,14 +12,12 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 from edgesmith.events import EventStream
-from edgesmith.model import numeric, onnx_file
+from edgesmith.model import numeric
 from edgesmith.quantize.calibrate.observation import observe
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.prepare import prepare
-from edgesmith.quantize.ranges import ranges_by
-from edgesmith.quantize.rounding.apply import WeightRounding
+from edgesmith.quantize.quantizer import Quantizer
 from edgesmith.quantize.stage import NO_SILENT_QUANTIZATION
-from edgesmith.quantize.static import QuantizationPlan, quantize_static
 from edgesmith.values import SessionOptions
 
 Array = np.ndarray[Any, Any]
@@ -84,6 +82,23 @@ def int8_of(
     events: EventStream | None = None,
 ) -> Path:
     """What the observe and quantize stages make of the model with these samples."""
+    made = quantizer_of(
+        folder, model, samples, exclude=exclude, threads=threads, encoding=encoding, events=events
+    ).quantize(method)
+    return made.path.rename(folder / "int8.onnx")
+
+
+def quantizer_of(
+    folder: Path,
+    model: onnx.ModelProto,
+    samples: Mapping[str, Array],
+    *,
+    exclude: tuple[str, ...] = (),
+    threads: int | None = None,
+    encoding: Encoding = U8S8,
+    events: EventStream | None = None,
+) -> Quantizer:
+    """What quantizes the model with these samples."""
     folder.mkdir(exist_ok=True)
     onnx.save(model, folder / "source.onnx")
     prepare(folder / "source.onnx", folder / "prepared.onnx")
@@ -95,25 +110,17 @@ def int8_of(
         folder / "prepared.onnx", folder / "samples.safetensors", events=EventStream(),
         threads=threads,
     )  # fmt: skip
-    plan = QuantizationPlan(
+    return Quantizer(
         prepared=folder / "prepared.onnx",
-        ranges=ranges_by(found, method),
-        method=method,
+        found=found,
+        samples=folder / "samples.safetensors",
         encoding=encoding,
         exclude=exclude,
-        unheld=frozenset(name for name, one in found.items() if one.holds_masks),
-    )
-    path = folder / "int8.onnx"
-    quantize_static(plan, path, events=events or EventStream())
-    WeightRounding(
-        prepared=onnx_file.load(folder / "prepared.onnx"),
-        samples=folder / "samples.safetensors",
-        limit=encoding.largest_weight,
-        events=EventStream(),
+        sizes={},
+        folder=folder,
+        events=events or EventStream(),
         threads=threads or 0,
-    ).apply(quantized := onnx_file.load(path))
-    onnx_file.save(quantized, path)
-    return path
+    )
 
 
 def sqnr_db(folder: Path, feeds: Mapping[str, Array], options: SessionOptions = GUARDED) -> float:

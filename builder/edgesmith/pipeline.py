@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from edgesmith.data.stage import Reference, reference_stage, samples_stage
 from edgesmith.errors import UsageError
 from edgesmith.events import EventStream, StageFinished
-from edgesmith.export.stage import export_stage, require_source
+from edgesmith.export.stage import checked_sizes, export_stage, require_source
 from edgesmith.files import host_file_errors
 from edgesmith.model.user_code import Interpreter, interpreter_of
 from edgesmith.model.user_metrics import require_metrics
@@ -121,6 +121,7 @@ class Pipeline:
         """Raises GateError when the accuracy budget is missed; the files are there then too."""
         require_small_enough(self.project, self.project.target(target), self.exported().value)
         inputs = QuantizeInputs(
+            sizes=checked_sizes(self.project, self.exported().value),
             simplified=self.simplified(),
             calibration=self.calibration(),
             observed=self.observed,

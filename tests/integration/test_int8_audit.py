@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,59 +14,69 @@ from edgesmith.errors import GateError
 from edgesmith.quantize import report as report_text
 from edgesmith.quantize.audit import Asked, Audit, audit, fused_graph
 from edgesmith.quantize.calibrate.distribution import Counter
-from edgesmith.quantize.calibrate.watched import float_tensors
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.library import operators_to_quantize
 from edgesmith.quantize.ranges import ranges_by
-from edgesmith.quantize.static import kept_in_float
 from edgesmith.values import to_record
 from int8_files import (
     AS_WRITTEN,
     GUARDED,
     IMAGES,
+    U8S8,
+    Array,
     drawn,
     int8_of,
     model_of,
+    quantizer_of,
     sqnr_db,
     three_convs,
 )
 
 
-def audited(folder: Path, path: Path, excluded: tuple[str, ...] = ()) -> Audit:
-    fused = fused_graph(path, GUARDED, scratch=folder)
-    prepared = onnx.load(folder / "prepared.onnx")
+def audited(
+    folder: Path,
+    model: onnx.ModelProto,
+    samples: Mapping[str, Array],
+    *,
+    exclude: tuple[str, ...] = (),
+    encoding: Encoding = U8S8,
+) -> Audit:
+    quantizer = quantizer_of(folder, model, samples, exclude=exclude, encoding=encoding)
+    fused = fused_graph(quantizer.quantize("minmax").path, GUARDED, scratch=folder)
     asked = Asked(
-        prepared=prepared,
+        prepared=quantizer.model,
         quantizable=operators_to_quantize(),
-        excluded=excluded,
-        kept=kept_in_float(prepared, (), float_tensors(prepared)),
+        excluded=quantizer.excluded,
+        kept=quantizer.kept,
     )
     return audit(fused, asked)
 
 
 def test_what_computes_in_float_is_named_with_its_reason(tmp_path: Path) -> None:
     model = three_convs()
+    model.graph.node[1].op_type = "Softplus"
     model.graph.node[3].op_type = "HardSwish"
-    path = int8_of(tmp_path, model, {"x0": IMAGES}, exclude=("conv2",))
-    found = audited(tmp_path, path, ("conv2",))
+    found = audited(tmp_path, model, {"x0": IMAGES}, exclude=("conv2",))
     assert found.operators["QLinearConv"] == found.integer == 2
     reasons = {one.node: (one.reason, one.is_meant) for one in found.in_float}
     assert reasons["conv2"] == ("[quantize] exclude names it", True)
-    assert reasons["relu1"] == ("ONNX Runtime has no integer form of HardSwish", False)
-    assert len(reasons) == 2
+    assert reasons["relu0"] == ("ONNX Runtime has no integer form of Softplus", False)
+    # What reads it is in float: integers would only add a conversion.
+    assert reasons["relu1"] == ("with the conversions, integers are no faster there", True)
+    assert len(reasons) == 3
     report = {"audit": {"int8": to_record(found)}, "tensors": [], "weight_rounding": []}
-    assert "  in float: relu1 (HardSwish): ONNX Runtime has no integer" in "\n".join(
+    assert "  in float: relu0 (Softplus): ONNX Runtime has no integer" in "\n".join(
         report_text.describe(report)
     )
     with pytest.raises(GateError) as caught:
         report_text.require_integers(report, "host")
     told = caught.value.render()
-    assert "1 operators compute in float: relu1 (HardSwish)" in told
+    assert "1 operators compute in float: relu0 (Softplus)" in told
     assert "conv2" not in told
 
 
 def test_a_network_all_in_integers_passes_strict(tmp_path: Path) -> None:
-    found = audited(tmp_path, int8_of(tmp_path, three_convs(), {"x0": IMAGES}))
+    found = audited(tmp_path, three_convs(), {"x0": IMAGES})
     assert (found.integer, found.floating, found.conversions) == (3, 0, 2)
     report_text.require_integers({"audit": {"int8": to_record(found)}}, "host")
 
@@ -122,7 +133,7 @@ def test_preprocessing_in_float_is_meant(tmp_path: Path) -> None:
     model = model_of(nodes, {"w": drawn(4, 3, 1, 1), "s": scales}, outputs={"y": [1, 4, 5, 5]},
                      inputs={"x": (TensorProto.UINT8, [1, 3, 5, 5])})  # fmt: skip
     frames = np.random.default_rng(0).integers(0, 256, (9, 1, 3, 5, 5), np.uint8)
-    (left,) = audited(tmp_path, int8_of(tmp_path, model, {"x": frames})).in_float
+    (left,) = audited(tmp_path, model, {"x": frames}).in_float
     assert (left.node, left.reason, left.is_meant) == (
         "scale", "it is preprocessing of integers", True,
     )  # fmt: skip

@@ -254,11 +254,11 @@ def quantize(folder: Path, model: onnx.ModelProto, inputs: Array) -> Path:
         name="u8s8", activation_signed=False, weight_signed=True, reduce_range=True, exact_here=True
     )
     plan = QuantizationPlan(
-        prepared=folder / "prepared.onnx",
+        model=folder / "prepared.onnx",
         ranges=ranges_by(found, "minmax"),
         method="minmax",
         encoding=encoding,
-        exclude=(),
+        in_float=frozenset(),
     )
     quantize_static(plan, folder / "int8.onnx", events=EventStream())
     return folder / "int8.onnx"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgesmith.quantize.integer_forms import FORMED
 from edgesmith.stages import scratch_folder
 from edgesmith.values import SessionOptions
 
@@ -149,7 +150,8 @@ def _left_in_float(
     constants = {one.name for one in asked.prepared.graph.initializer}
     found = []
     for node in asked.prepared.graph.node:
-        taken_apart = node.op_type not in asked.quantizable and bool(given & set(node.output))
+        in_parts = node.op_type not in asked.quantizable or node.op_type in FORMED
+        taken_apart = in_parts and bool(given & set(node.output))
         if node.op_type in _MOVING or not (node.name in floats or taken_apart):
             continue
         reason, is_meant = _reason(node, constants, asked)

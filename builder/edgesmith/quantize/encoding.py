@@ -21,9 +21,22 @@ VNNI_CPUS = frozenset({
 })  # fmt: skip
 
 
+# Of those, the ones without AVX-512, where a Sigmoid in float is slower than one by table.
+_NARROW_CPUS = frozenset({
+    "alderlake", "arrowlake", "arrowlake-s", "clearwaterforest", "gracemont", "grandridge",
+    "lunarlake", "meteorlake", "novalake", "pantherlake", "raptorlake", "sierraforest",
+    "wildcatlake",
+})  # fmt: skip
+_AVX512_CPUS = (VNNI_CPUS - _NARROW_CPUS) | {"cannonlake", "skylake-avx512"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
     """Signedness of activations and weights; `reduce_range` keeps weights within 7 bits.
+
+    Of the float model before it is quantized: depthwise convolutions get a multiple of
+    `channel_multiple` channels, images of three colours a fourth channel if `pads_colours`, and
+    SiLU is computed in float if `float_silu`.
 
     `exact_here` says that this machine's integer kernels give what the target's give. Others may
     saturate where the target's do not: then outputs are judged in float, operator by operator
@@ -35,6 +48,9 @@ class Encoding:
     weight_signed: bool
     reduce_range: bool
     exact_here: bool
+    channel_multiple: int = 1
+    pads_colours: bool = False
+    float_silu: bool = False
 
     @property
     def largest_weight(self) -> int:
@@ -64,6 +80,9 @@ def encoding_for(target: Target) -> Encoding:
             weight_signed=True,
             reduce_range=not vnni,
             exact_here=not vnni,
+            channel_multiple=16,
+            pads_colours=True,
+            float_silu=target.cpu in _AVX512_CPUS,
         )
     if target.platform.int8_encoding == "s8s8":
         return Encoding(
@@ -72,6 +91,7 @@ def encoding_for(target: Target) -> Encoding:
             weight_signed=True,
             reduce_range=False,
             exact_here=False,
+            channel_multiple=8,
         )
     raise UsageError(
         f"no INT8 encoding is known for the platform '{target.platform.name}'",

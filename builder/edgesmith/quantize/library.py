@@ -9,13 +9,21 @@ from collections.abc import Iterator
 
 from edgesmith.errors import ModelError
 from edgesmith.events import EventStream
+from edgesmith.quantize.integer_forms import FORMED
+
+# ONNX Runtime's cpu provider computes these in float, whatever stands around them.
+_FLOAT_ONLY = frozenset({
+    "BatchNormalization", "ConvTranspose", "CumSum", "EmbedLayerNormalization",
+    "InstanceNormalization", "LayerNormalization",
+})  # fmt: skip
 
 
 def operators_to_quantize() -> list[str]:
-    """The operator types that onnxruntime.quantization knows, in a fixed order."""
+    """The operator types that can be computed in integers, in a fixed order: those that
+    onnxruntime.quantization knows and ONNX Runtime has kernels for, and those formed of them."""
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
-    return sorted({*QLinearOpsRegistry, *QDQRegistry})
+    return sorted({*QLinearOpsRegistry, *QDQRegistry, *FORMED} - _FLOAT_ONLY)
 
 
 @contextlib.contextmanager

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +19,13 @@ from edgesmith.model.weight_files import copy_model
 from edgesmith.project.project import Project, Target
 from edgesmith.quantize.audit import Asked, Audit, audit, fused_graph
 from edgesmith.quantize.bundle_samples import write_golden, write_samples
-from edgesmith.quantize.calibrate.distribution import Distribution
 from edgesmith.quantize.calibrate.observation import Observed, load
-from edgesmith.quantize.calibrate.thresholds import Range
 from edgesmith.quantize.encoding import Encoding, encoding_for
 from edgesmith.quantize.judging import Judge, Judgement
 from edgesmith.quantize.library import operators_to_quantize
 from edgesmith.quantize.metrics import Evaluation, loss
-from edgesmith.quantize.ranges import ranges_by
+from edgesmith.quantize.quantizer import Int8Model, Quantizer
 from edgesmith.quantize.report import tensors_told, write_report
-from edgesmith.quantize.rounding.apply import LayerRounding, WeightRounding
-from edgesmith.quantize.static import (
-    QuantizationPlan,
-    excluded_nodes,
-    kept_in_float,
-    quantize_static,
-)
 from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
 from edgesmith.values import (
     ExportedModel,
@@ -58,8 +49,12 @@ SELF_TEST_MIN_SQNR_DB = {"fp32": 60.0, "int8": 15.0}
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeInputs:
-    """What the stages before left; `observed` is made when it is asked for."""
+    """What the stages before left; `observed` is made when it is asked for.
 
+    `sizes` are those at which dynamic dimensions are checked.
+    """
+
+    sizes: Mapping[str, Sequence[int]]
     simplified: StageResult[SimplifiedModel]
     calibration: StageResult[SampleSet]
     observed: Callable[[], StageResult[Observed]]
@@ -71,12 +66,9 @@ class QuantizeInputs:
 class _Candidate:
     """An INT8 model made with one calibration method."""
 
-    method: str
-    path: Path
+    model: Int8Model
     judgement: Judgement
     loss: float
-    rounding: tuple[LayerRounding, ...]
-    ranges: Mapping[str, Range]
 
 
 def quantize_stage(
@@ -110,7 +102,8 @@ def quantize_stage(
             "settings": target.quantize.model_dump(mode="json"),
             "metrics": list(project.settings.data.metrics),
             "metrics_run_by": _runs_metrics(project, interpreter),
-            "encoding": encoding.name if encoding else "float",
+            "encoding": to_record(encoding) if encoding else "float",
+            "sizes": inputs.sizes,
             "platform": [
                 target.platform.name,
                 target.platform.max_opset,
@@ -187,12 +180,38 @@ class _Work:
     encoding: Encoding | None
     judge: Judge
     context: Context
+    made_by: Quantizer | None = None
+
+    @property
+    def quantizer(self) -> Quantizer:
+        assert self.made_by is not None
+        return self.made_by
 
     @property
     def _evaluation(self) -> Evaluation:
         return self.judge.evaluation
 
     def make(self, folder: Path) -> Made[QuantizedModel]:
+        if self.encoding is None:
+            return self._make(folder)
+        with scratch_folder(self.project.build_folder) as name:
+            quantizer = self._quantizer(Path(name), self.encoding)
+            return dataclasses.replace(self, made_by=quantizer)._make(folder)
+
+    def _quantizer(self, scratch: Path, encoding: Encoding) -> Quantizer:
+        observed, calibration = self.inputs.observed(), self.inputs.calibration
+        return Quantizer(
+            prepared=observed.folder / observed.value.prepared,
+            found=load(observed.folder / observed.value.path),
+            samples=calibration.folder / calibration.value.path,
+            encoding=encoding,
+            exclude=self.target.quantize.exclude,
+            sizes=self.inputs.sizes,
+            folder=scratch,
+            events=self.context.events,
+        )
+
+    def _make(self, folder: Path) -> Made[QuantizedModel]:
         deciding = self.project.settings.data.metrics[0]
         simplified = self.inputs.simplified
         self._require_platform(simplified.value)
@@ -219,7 +238,7 @@ class _Work:
             default_variant=variants[-1].name,
             golden=write_golden(folder, variants, self._evaluation, self._judging()),
             evaluation=write_samples(folder, self._evaluation),
-            calibration_method=tried[0].method if tried else "none",
+            calibration_method=tried[0].model.method if tried else "none",
             accuracy_metric=self.project.settings.data.metrics[0],
             accuracy_loss=lost,
             accuracy_budget=budget,
@@ -256,67 +275,22 @@ class _Work:
         asked = self.target.quantize.calibration
         methods = AUTOMATIC_METHODS if asked == "auto" else (asked,)
         candidates: list[_Candidate] = []
-        with scratch_folder(self.project.build_folder) as name:
-            for method in methods:
-                path = Path(name) / f"{method}.onnx"
-                candidates.append(self._candidate(path, method, encoding, baseline, metric))
-                if candidates[-1].loss <= self.target.quantize.accuracy_budget:
-                    break
-            candidates.sort(key=lambda candidate: candidate.loss)
-            shutil.copyfile(candidates[0].path, folder / "int8.onnx")
+        for method in methods:
+            candidates.append(self._candidate(method, encoding, baseline, metric))
+            if candidates[-1].loss <= self.target.quantize.accuracy_budget:
+                break
+        candidates.sort(key=lambda candidate: candidate.loss)
+        shutil.copyfile(candidates[0].model.path, folder / "int8.onnx")
         return candidates
 
     def _candidate(
-        self,
-        path: Path,
-        method: str,
-        encoding: Encoding,
-        baseline: tuple[MetricValue, ...],
-        metric: str,
+        self, method: str, encoding: Encoding, baseline: tuple[MetricValue, ...], metric: str
     ) -> _Candidate:
-        observed = self.inputs.observed()
-        ranges = ranges_by(self._found, method)
-        plan = QuantizationPlan(
-            prepared=observed.folder / observed.value.prepared,
-            ranges=ranges,
-            method=method,
-            encoding=encoding,
-            exclude=self.target.quantize.exclude,
-            unheld=unheld(self._found),
-        )
-        quantize_static(plan, path, events=self.context.events)
-        quantized = onnx_file.load(path)
-        rounding = self._rounding.apply(quantized)
-        onnx_file.save(quantized, path)
-        judgement = self.judge.judge(path, encoding.judging(self._options()))
+        model = self.quantizer.quantize(method)
+        judgement = self.judge.judge(model.path, encoding.judging(self._options()))
         lost = loss(baseline, judgement.metrics, metric)
         self.context.events.debug(f"quantize: {method} loses {lost:.4g} in {metric}")
-        return _Candidate(
-            method=method,
-            path=path,
-            judgement=judgement,
-            loss=lost,
-            rounding=rounding,
-            ranges=ranges,
-        )
-
-    @cached_property
-    def _found(self) -> dict[str, Distribution]:
-        """What the tensors held, read once for all candidates."""
-        observed = self.inputs.observed()
-        return load(observed.folder / observed.value.path)
-
-    @cached_property
-    def _rounding(self) -> WeightRounding:
-        """One for all candidates: most of their weights have the same scales."""
-        assert self.encoding is not None
-        observed, calibration = self.inputs.observed(), self.inputs.calibration
-        return WeightRounding(
-            prepared=onnx_file.load(observed.folder / observed.value.prepared),
-            samples=calibration.folder / calibration.value.path,
-            limit=self.encoding.largest_weight,
-            events=self.context.events,
-        )
+        return _Candidate(model=model, judgement=judgement, loss=lost)
 
     def _variant(
         self, folder: Path, name: str, encoding: str, metrics: tuple[MetricValue, ...]
@@ -343,14 +317,16 @@ class _Work:
                 **to_record(value),
                 "tried": [
                     {
-                        "method": c.method,
+                        "method": c.model.method,
                         "accuracy_loss": c.loss,
                         "metrics": to_record_list(c.judgement.metrics),
                     }
                     for c in tried
                 ],
-                "tensors": tensors_told(self._found, tried[0].ranges) if tried else [],
-                "weight_rounding": [to_record(one) for one in (tried[0].rounding if tried else ())],
+                "tensors": self._tensors(tried[0]) if tried else [],
+                "weight_rounding": [
+                    to_record(one) for one in (tried[0].model.rounding if tried else ())
+                ],
                 "audit": {
                     variant.name: to_record(self._audit(folder, variant))
                     for variant in value.variants
@@ -367,19 +343,16 @@ class _Work:
         )
         if variant.precision != "int8":
             return audit(fused)
-        prepared = self._rounding.prepared
         asked = Asked(
-            prepared=prepared,
+            prepared=self.quantizer.model,
             quantizable=operators_to_quantize(),
-            excluded=excluded_nodes(prepared, self.target.quantize.exclude),
-            kept=kept_in_float(prepared, unheld(self._found), self._found),
+            excluded=self.quantizer.excluded,
+            kept=self.quantizer.kept,
         )
         return audit(fused, asked)
 
-
-def unheld(found: Mapping[str, Distribution]) -> frozenset[str]:
-    """The tensors whose values no 8 bits can hold."""
-    return frozenset(name for name, one in found.items() if one.holds_masks)
+    def _tensors(self, best: _Candidate) -> list[dict[str, Any]]:
+        return tensors_told(self.quantizer.found, best.model.ranges)
 
 
 def to_record_list(values: tuple[MetricValue, ...]) -> list[dict[str, Any]]:

@@ -16,7 +16,9 @@ from edgesmith.quantize.calibrate.thresholds import Range
 from edgesmith.quantize.calibrate.watched import float_tensors, half_tensors
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.input_head import feed_integers, head_nodes
+from edgesmith.quantize.integer_forms import give_floats, pad_integers, use_integer_forms
 from edgesmith.quantize.library import library_at_work, operators_to_quantize
+from edgesmith.quantize.placement import float_by_choice
 from edgesmith.quantize.ranges import write_ranges
 from edgesmith.simplify.graph import sort_nodes, subgraphs
 
@@ -32,32 +34,29 @@ _HALF_SCALES_OPSET = 19
 class QuantizationPlan:
     """What to quantize, with which ranges, and how.
 
-    `prepared` is the model that the ranges were found for, `method` how they were found. What
-    takes or gives a tensor of `unheld`, whose values no 8 bits can hold, stays in float.
+    `model` is a file, `ranges` those of its tensors, `method` how they were found. `in_float` names
+    the nodes that stay in float.
     """
 
-    prepared: Path
+    model: Path
     ranges: Mapping[str, Range]
     method: str
     encoding: Encoding
-    exclude: tuple[str, ...]
-    unheld: frozenset[str] = frozenset()
+    in_float: frozenset[str]
 
 
 def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream) -> None:
-    """Writes the quantized model to `output`; raises ModelError or UsageError."""
+    """Writes the quantized model to `output`; raises ModelError."""
     from onnxruntime import quantization
 
-    model = onnx_file.load(plan.prepared)
+    model = onnx_file.load(plan.model)
     halves = half_tensors(model)
     _require_half_scales(model, halves & plan.ranges.keys())
     ranges = output.with_suffix(".ranges.json")
     write_ranges(plan.ranges, halves, ranges)
-    kept = kept_in_float(model, plan.unheld, plan.ranges)
-    excluded = [*excluded_nodes(model, plan.exclude), *kept]
     with library_at_work(plan.method, events):
         quantization.quantize_static(
-            plan.prepared,
+            plan.model,
             output,
             None,
             quant_format=quantization.QuantFormat.QDQ,
@@ -66,9 +65,11 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
             reduce_range=plan.encoding.reduce_range,
             activation_type=_type(plan.encoding.activation_signed),
             weight_type=_type(plan.encoding.weight_signed),
-            nodes_to_exclude=excluded,
+            nodes_to_exclude=sorted(plan.in_float),
             calibrate_method=quantization.CalibrationMethod.MinMax,
             calibration_cache_path=ranges,
+            # Without it, whether what moves numbers is quantized depends on the order of nodes.
+            extra_options={"ForceQuantizeNoInputCheck": True},
         )
     _mend_order(output)
     quantized = onnx_file.load(output, shown_as="the quantized model")
@@ -81,19 +82,34 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     onnx_file.strip_traces(quantized)
     if feed_integers(quantized):
         events.debug("quantize: the fed integers are the first layer's quantized input")
+    give_floats(quantized, _in_integers(model, plan.in_float))
+    use_integer_forms(quantized)
+    pad_integers(quantized)
     onnx_file.save(quantized, output)
 
 
+def _in_integers(model: onnx.ModelProto, in_float: Collection[str]) -> frozenset[str]:
+    operators = operators_to_quantize()
+    return frozenset(
+        node.name
+        for node in model.graph.node
+        if node.op_type in operators and node.name not in in_float
+    )
+
+
 def kept_in_float(
-    model: onnx.ModelProto, unheld: Collection[str], known: Collection[str]
+    model: onnx.ModelProto,
+    excluded: Collection[str],
+    unheld: Collection[str],
+    known: Collection[str],
 ) -> dict[str, str]:
-    """The nodes that stay in float though nobody asked for it, and why: by name.
+    """The nodes that stay in float though nobody `excluded` them, and why: by name.
 
     `unheld` are tensors that 8 bits can't hold; of those not `known` either nothing was observed.
     """
     kept = {node.name: "it is preprocessing of integers" for node in head_nodes(model)}
     kept |= dict.fromkeys(kept_activations(model), "its bounds are no range of INT8")
-    masks, operators = set(unheld), set(operators_to_quantize())
+    masks, operators = set(unheld), operators_to_quantize()
     unseen = set(float_tensors(model)) - set(known) - masks
     for node in model.graph.node:
         names = {*node.input, *node.output}
@@ -101,7 +117,9 @@ def kept_in_float(
             kept[node.name] = "it takes or gives masks, which 8 bits can't hold"
         elif names & unseen and node.op_type in operators:
             kept[node.name] = "it takes or gives nothing on the calibration data"
-    return kept
+    chosen = float_by_choice(model, operators, {*excluded, *kept})
+    kept |= dict.fromkeys(chosen, "with the conversions, integers are no faster there")
+    return {name: why for name, why in kept.items() if name not in excluded}
 
 
 def _require_half_scales(model: onnx.ModelProto, halves: Collection[str]) -> None:

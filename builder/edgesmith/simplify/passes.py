@@ -20,6 +20,12 @@ from edgesmith.simplify.native import (
 from edgesmith.simplify.no_ops import remove_no_ops
 from edgesmith.simplify.pairs import fix_reshape_targets, fuse_casts, fuse_reshapes
 from edgesmith.simplify.sharing import share_initializers
+from edgesmith.simplify.standard_forms import (
+    add_and_multiply,
+    fold_hard_sigmoid,
+    name_hard_swish,
+    pool_means,
+)
 from edgesmith.simplify.transposes import cancel_transposes
 
 if TYPE_CHECKING:
@@ -128,6 +134,10 @@ PASSES = (
     Pass(name="consecutive", run=_fuse_consecutive),
     Pass(name="transposes", run=_in_place(cancel_transposes)),
     Pass(name="convolutions", run=_fold_into_convolutions),
+    Pass(
+        name="standard-forms",
+        run=_in_place(name_hard_swish, fold_hard_sigmoid, pool_means, add_and_multiply),
+    ),
     Pass(name="onnxsim", run=run_onnxsim),
     Pass(name="shared-initializers", run=_in_place(share_initializers)),
 )

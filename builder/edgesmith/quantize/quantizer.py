@@ -1,0 +1,120 @@
+"""Makes INT8 models of one float model: ranges, placement, integer forms, rounded weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgesmith.events import EventStream
+from edgesmith.model import onnx_file
+from edgesmith.quantize.calibrate.distribution import Distribution
+from edgesmith.quantize.calibrate.thresholds import Range
+from edgesmith.quantize.encoding import Encoding
+from edgesmith.quantize.fitting import fitted_ranges
+from edgesmith.quantize.ranges import ranges_by
+from edgesmith.quantize.rounding.apply import LayerRounding, WeightRounding
+from edgesmith.quantize.static import (
+    QuantizationPlan,
+    excluded_nodes,
+    kept_in_float,
+    quantize_static,
+)
+from edgesmith.quantize.tailor import tailored
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True, kw_only=True)
+class Int8Model:
+    """A file, with the ranges that its tensors got and what became of its weights."""
+
+    path: Path
+    method: str
+    ranges: Mapping[str, Range]
+    rounding: tuple[LayerRounding, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantizer:
+    """Of the model in the file `prepared`, for which `found` tells what its tensors held with the
+    calibration data in `samples`.
+
+    `exclude` are patterns of names and types of nodes that stay in float, `sizes` those at which
+    dynamic dimensions are checked. Files are written into `folder`.
+    """
+
+    prepared: Path
+    found: Mapping[str, Distribution]
+    samples: Path
+    encoding: Encoding
+    exclude: tuple[str, ...]
+    sizes: Mapping[str, Sequence[int]]
+    folder: Path
+    events: EventStream
+    threads: int = 0
+
+    @cached_property
+    def model(self) -> onnx.ModelProto:
+        """The float model that is quantized: tailored to the encoding's CPUs.
+
+        Raises UsageError for a pattern that means no node.
+        """
+        return tailored(
+            self._prepared, self.encoding, self.excluded, self.sizes, events=self.events
+        )
+
+    @cached_property
+    def excluded(self) -> frozenset[str]:
+        """The names of the nodes that `exclude` means."""
+        return frozenset(excluded_nodes(self._prepared, self.exclude))
+
+    @cached_property
+    def kept(self) -> dict[str, str]:
+        """The names of the others that stay in float, and why."""
+        masks = [name for name, one in self.found.items() if one.holds_masks]
+        known = self.ranges("minmax")
+        return kept_in_float(self.model, self.excluded, masks, known)
+
+    @cached_property
+    def _prepared(self) -> onnx.ModelProto:
+        return onnx_file.load(self.prepared)
+
+    @cached_property
+    def _rounding(self) -> WeightRounding:
+        """One for all methods: most of their weights have the same scales."""
+        return WeightRounding(
+            prepared=self.model,
+            samples=self.samples,
+            limit=self.encoding.largest_weight,
+            events=self.events,
+            threads=self.threads,
+        )
+
+    @cached_property
+    def _path(self) -> Path:
+        onnx_file.save(self.model, self.folder / "tailored.onnx")
+        return self.folder / "tailored.onnx"
+
+    def ranges(self, method: str) -> dict[str, Range]:
+        """The range of each tensor."""
+        return fitted_ranges(self.model, ranges_by(self.found, method))
+
+    def quantize(self, method: str) -> Int8Model:
+        """Writes `<method>.onnx`; raises ModelError or UsageError."""
+        path, ranges = self.folder / f"{method}.onnx", self.ranges(method)
+        plan = QuantizationPlan(
+            model=self._path,
+            ranges=ranges,
+            method=method,
+            encoding=self.encoding,
+            in_float=self.excluded | self.kept.keys(),
+        )
+        quantize_static(plan, path, events=self.events)
+        quantized = onnx_file.load(path)
+        rounding = self._rounding.apply(quantized)
+        onnx_file.save(quantized, path)
+        return Int8Model(path=path, method=method, ranges=ranges, rounding=rounding)
