@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from image_project import prepared_model
+from int8_sides import (
+    LIBRARY_METHODS,
+    OPTIONS,
+    by_edgesmith,
+    by_nncf,
+    by_the_library,
+    quantizer,
+)
 
-from edgesmith.events import EventStream
 from edgesmith.model import numeric
-from edgesmith.quantize.calibrate.observation import observe
-from edgesmith.quantize.calibrate.thresholds import METHODS
-from edgesmith.quantize.encoding import Encoding
-from edgesmith.quantize.quantizer import Quantizer
-from edgesmith.values import SessionOptions
-from edgesmith.worker.tensors import SamplesWriter
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parent / "examples/efficientnet-lite0"
@@ -33,13 +32,6 @@ SEEDS = 5
 CALIBRATION, SELECTION, TEST = 100, 40, 140
 LEAST_GAIN_DB = 1.0
 RESAMPLES = 2000
-OPTIONS = SessionOptions(
-    config={"optimization.disable_specified_optimizers": "WeightBiasQuantization"}
-)
-U8S8 = Encoding(
-    name="u8s8", activation_signed=False, weight_signed=True, reduce_range=False, exact_here=True,
-    channel_multiple=16, pads_colours=True, float_silu=True,
-)  # fmt: skip
 Array = np.ndarray[Any, Any]
 
 
@@ -106,85 +98,17 @@ def split(seed: int) -> tuple[Crops, Crops, Crops]:
 
 def files(model: Path, calibration: Crops, selection: Crops, folder: Path) -> dict[str, Path]:
     """What each tool makes of the same calibration crops."""
-    feed = numeric.open_session(model).get_inputs()[0].name
-    made = {"edgesmith": edgesmith(model, calibration, selection, folder, feed)}
-    for method in ("MinMax", "Entropy", "Percentile"):
-        path = folder / f"{method}.onnx"
-        by_the_library(model, calibration, path, feed, method)
-        made[f"quantize_static, {method}"] = path
+    name = numeric.open_session(model).get_inputs()[0].name
+    feeds = [{name: image} for image in calibration.images]
+    made_by = quantizer(model, feeds, folder)
+    made = {"edgesmith": by_edgesmith(made_by, lambda one: score(model, one, selection).sqnr_db)}
+    for method in LIBRARY_METHODS:
+        path = folder / f"library-{method}.onnx"
+        made[f"quantize_static, {method}"] = by_the_library(model, feeds, path, method)
     for fast in (True, False):
         title = f"NNCF, {'fast' if fast else 'full'} bias correction"
-        made[title] = by_nncf(model, calibration, folder / f"nncf{fast}.onnx", feed, fast)
+        made[title] = by_nncf(model, feeds, folder / f"nncf-{fast}.onnx", fast=fast)
     return made
-
-
-def edgesmith(model: Path, calibration: Crops, selection: Crops, folder: Path, feed: str) -> Path:
-    """The best of all methods on the selection crops."""
-    writer = SamplesWriter(samples := folder / "samples.safetensors")
-    for image in calibration.images:
-        writer.add({f"inputs/{feed}": image})
-    count = str(len(calibration.images))
-    writer.close({"format": "edgesmith-samples", "schema_version": "1.0", "count": count})
-    found = observe(model, samples, events=EventStream())
-    quantizer = Quantizer(
-        prepared=model,
-        found=found,
-        samples=samples,
-        encoding=U8S8,
-        exclude=(),
-        sizes={},
-        folder=folder,
-        events=EventStream(),
-    )
-    best: tuple[float, Path] | None = None
-    for method in METHODS:
-        path = quantizer.quantize(method).path
-        told = score(model, path, selection).sqnr_db
-        best = max(best, (told, path)) if best else (told, path)
-    assert best is not None
-    return best[1]
-
-
-def by_the_library(model: Path, calibration: Crops, path: Path, feed: str, method: str) -> None:
-    from onnxruntime import quantization
-
-    # The histograms of more crops do not fit into the memory of a small machine.
-    images = calibration.images if method == "MinMax" else calibration.images[:64]
-
-    # The library is untyped.
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._images: Iterator[Array] = iter(images)
-
-        def get_next(self) -> dict[str, Array] | None:
-            image = next(self._images, None)
-            return None if image is None else {feed: image}
-
-    quantization.quantize_static(
-        model,
-        path,
-        Reader(),
-        per_channel=True,
-        activation_type=quantization.QuantType.QUInt8,
-        weight_type=quantization.QuantType.QInt8,
-        calibrate_method=getattr(quantization.CalibrationMethod, method),
-    )
-
-
-def by_nncf(model: Path, calibration: Crops, path: Path, feed: str, fast: bool) -> Path:
-    import nncf
-
-    def take(image: Array) -> dict[str, Array]:
-        return {feed: image}
-
-    quantized = nncf.quantize(
-        onnx.load(model),
-        nncf.Dataset(calibration.images, take),
-        subset_size=len(calibration.images),
-        fast_bias_correction=fast,
-    )
-    onnx.save(quantized, path)
-    return path
 
 
 def score(model: Path, path: Path, crops: Crops) -> Score:
