@@ -22,7 +22,7 @@ Array = np.ndarray[Any, Any]
 Feeds = Mapping[str, Array]
 # As edgesmith encodes for a CPU with AVX-512 and VNNI.
 U8S8 = Encoding(
-    name="u8s8", activation_signed=False, weight_signed=True, reduce_range=False, exact_here=True,
+    name="u8s8", activation_signed=False, weight_signed=True, pairs=False, exact_here=True,
     channel_multiple=16, pads_colours=True, float_silu=True,
 )  # fmt: skip
 OPTIONS = SessionOptions(

@@ -22,7 +22,7 @@ from edgesmith.values import SessionOptions
 
 Array = np.ndarray[Any, Any]
 U8S8 = Encoding(
-    name="u8s8-7bit", activation_signed=False, weight_signed=True, reduce_range=True,
+    name="u8s8-pairs", activation_signed=False, weight_signed=True, pairs=True,
     exact_here=True,
 )  # fmt: skip
 GUARDED = SessionOptions(config=NO_SILENT_QUANTIZATION)

@@ -76,7 +76,7 @@ def test_each_target_has_its_encoding_from_one_calibration(everywhere: Edgesmith
         }
         for target in PLATFORMS
     }
-    assert encodings["host"]["int8"] == "u8s8-7bit"
+    assert encodings["host"]["int8"] == "u8s8-pairs"
     assert encodings["pi"]["int8"] == encodings["board"]["int8"] == "s8s8"
     assert (everywhere.folder / "build/digits/observe/observed.safetensors").is_file()
 

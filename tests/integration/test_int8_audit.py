@@ -88,7 +88,7 @@ def test_signed_activations_are_fused_as_on_arm(signed: bool, tmp_path: Path) ->
     model.graph.node.append(helper.make_node("Add", ["x1", "x3"], ["y"], name="add"))
     model.graph.output[0].name = "y"
     encoding = Encoding(
-        name="s8s8", activation_signed=True, weight_signed=True, reduce_range=False,
+        name="s8s8", activation_signed=True, weight_signed=True, pairs=False,
         exact_here=False,
     )  # fmt: skip
     path = int8_of(tmp_path, model, {"x0": IMAGES}, encoding=encoding)

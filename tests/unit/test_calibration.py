@@ -251,7 +251,7 @@ def test_no_samples_are_an_error(tmp_path: Path) -> None:
 def quantize(folder: Path, model: onnx.ModelProto, inputs: Array) -> Path:
     found = observed(folder, model, inputs)
     encoding = Encoding(
-        name="u8s8", activation_signed=False, weight_signed=True, reduce_range=True, exact_here=True
+        name="u8s8", activation_signed=False, weight_signed=True, pairs=True, exact_here=True
     )
     plan = QuantizationPlan(
         model=folder / "prepared.onnx",

@@ -31,10 +31,10 @@ def test_every_cpu_with_vnni_may_be_named() -> None:
 
 
 def test_weights_keep_to_seven_bits_unless_the_cpu_is_known_to_have_vnni(target: Target) -> None:
-    assert encoding_for(target).name == "u8s8-7bit"
-    assert encoding_for(target).reduce_range
-    assert encoding_for(replace(target, cpu="haswell")).reduce_range
-    assert not encoding_for(replace(target, cpu="znver4")).reduce_range
+    assert encoding_for(target).name == "u8s8-pairs"
+    assert encoding_for(target).pairs
+    assert encoding_for(replace(target, cpu="haswell")).pairs
+    assert not encoding_for(replace(target, cpu="znver4")).pairs
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ _AVX512_CPUS = (VNNI_CPUS - _NARROW_CPUS) | {"cannonlake", "skylake-avx512"}
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """Signedness of activations and weights; `reduce_range` keeps weights within 7 bits.
+    """Signedness of activations and weights; with `pairs` the products of two weights that lie side
+    by side fit into 16 bits, see rounding/pairs.py.
 
     Of the float model before it is quantized: depthwise convolutions get a multiple of
     `channel_multiple` channels, images of three colours a fourth channel if `pads_colours`, and
@@ -46,16 +47,11 @@ class Encoding:
     name: str
     activation_signed: bool
     weight_signed: bool
-    reduce_range: bool
+    pairs: bool
     exact_here: bool
     channel_multiple: int = 1
     pads_colours: bool = False
     float_silu: bool = False
-
-    @property
-    def largest_weight(self) -> int:
-        """The largest magnitude of an integer that is a weight."""
-        return 64 if self.reduce_range else 127
 
     def judging(self, options: SessionOptions) -> SessionOptions:
         """The session options for computing the target's outputs on this machine."""
@@ -68,17 +64,18 @@ def encoding_for(target: Target) -> Encoding:
     """The encoding of a target; without a `cpu` the one that is right on every CPU of its kind.
 
     x86: unsigned activations and signed per-channel weights are the only pair with fast
-    convolution kernels; 7-bit weights can't saturate the 16-bit sums of CPUs without VNNI.
+    convolution kernels; pairs of weights that fit can't saturate the 16-bit sums of CPUs without
+    VNNI.
     ARM: only signed activations reach the symmetric kernels; their sums of two products of
     weights within [-127, 127] fit 16 bits.
     """
     if target.platform.int8_encoding == "u8s8":
         vnni = target.cpu in VNNI_CPUS
         return Encoding(
-            name="u8s8" if vnni else "u8s8-7bit",
+            name="u8s8" if vnni else "u8s8-pairs",
             activation_signed=False,
             weight_signed=True,
-            reduce_range=not vnni,
+            pairs=not vnni,
             exact_here=not vnni,
             channel_multiple=16,
             pads_colours=True,
@@ -89,7 +86,7 @@ def encoding_for(target: Target) -> Encoding:
             name="s8s8",
             activation_signed=True,
             weight_signed=True,
-            reduce_range=False,
+            pairs=False,
             exact_here=False,
             channel_multiple=8,
         )

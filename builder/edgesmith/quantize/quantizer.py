@@ -16,6 +16,7 @@ from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.fitting import fitted_ranges
 from edgesmith.quantize.ranges import ranges_by
 from edgesmith.quantize.rounding.apply import LayerRounding, WeightRounding
+from edgesmith.quantize.rounding.pairs import secure
 from edgesmith.quantize.static import (
     QuantizationPlan,
     excluded_nodes,
@@ -23,6 +24,7 @@ from edgesmith.quantize.static import (
     quantize_static,
 )
 from edgesmith.quantize.tailor import tailored
+from edgesmith.quantize.weight_scales import LARGEST_WEIGHT
 
 if TYPE_CHECKING:
     import onnx
@@ -89,9 +91,10 @@ class Quantizer:
         return WeightRounding(
             prepared=self.model,
             samples=self.samples,
-            limit=self.encoding.largest_weight,
+            limit=LARGEST_WEIGHT,
             events=self.events,
             threads=self.threads,
+            pairs=self.encoding.pairs,
         )
 
     @cached_property
@@ -116,5 +119,7 @@ class Quantizer:
         quantize_static(plan, path, events=self.events)
         quantized = onnx_file.load(path)
         rounding = self._rounding.apply(quantized)
+        if self.encoding.pairs:
+            secure(quantized)
         onnx_file.save(quantized, path)
         return Int8Model(path=path, method=method, ranges=ranges, rounding=rounding)

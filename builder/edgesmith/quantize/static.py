@@ -20,6 +20,7 @@ from edgesmith.quantize.integer_forms import give_floats, pad_integers, use_inte
 from edgesmith.quantize.library import library_at_work, operators_to_quantize
 from edgesmith.quantize.placement import float_by_choice
 from edgesmith.quantize.ranges import write_ranges
+from edgesmith.quantize.weight_scales import weight_overrides
 from edgesmith.simplify.graph import sort_nodes, subgraphs
 
 if TYPE_CHECKING:
@@ -62,14 +63,19 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=operators_to_quantize(),
             per_channel=True,
-            reduce_range=plan.encoding.reduce_range,
+            reduce_range=False,
             activation_type=_type(plan.encoding.activation_signed),
             weight_type=_type(plan.encoding.weight_signed),
             nodes_to_exclude=sorted(plan.in_float),
             calibrate_method=quantization.CalibrationMethod.MinMax,
             calibration_cache_path=ranges,
             # Without it, whether what moves numbers is quantized depends on the order of nodes.
-            extra_options={"ForceQuantizeNoInputCheck": True},
+            extra_options={
+                "ForceQuantizeNoInputCheck": True,
+                "TensorQuantOverrides": weight_overrides(
+                    model, plan.in_float, pairs=plan.encoding.pairs
+                ),
+            },
         )
     _mend_order(output)
     quantized = onnx_file.load(output, shown_as="the quantized model")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgesmith.events import EventStream, Progress
 from edgesmith.quantize.rounding.layers import Layer, layers_of
 from edgesmith.quantize.rounding.moments import blocks_of, cut, second_moments
+from edgesmith.quantize.rounding.pairs import is_depthwise, mates_of
 from edgesmith.quantize.rounding.solve import Rounded, rounded
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ class LayerRounding:
 class WeightRounding:
     """Rounds for several quantized forms of one model; what two of them share is solved once.
 
-    `limit` is the largest integer, `samples` the calibration data.
+    `limit` is the largest integer, `samples` the calibration data. With `pairs` the integers are
+    safe on CPUs that add two products in 16 bits.
     """
 
     prepared: onnx.ModelProto
@@ -39,6 +42,7 @@ class WeightRounding:
     limit: int
     events: EventStream
     threads: int = 0
+    pairs: bool = False
     _known: dict[tuple[str, bytes], Rounded] = field(default_factory=dict)
 
     def apply(self, quantized: onnx.ModelProto) -> tuple[LayerRounding, ...]:
@@ -70,11 +74,25 @@ class WeightRounding:
         for number, (layer, sums) in enumerate(moments, 1):
             blocks = blocks_of(layer)
             scale = np.repeat(layer.scale, blocks, axis=0)
-            found = rounded(cut(layer.weights(), blocks), scale, sums, self.limit)
+            mates = _mates(layer, blocks) if self.pairs else None
+            found = rounded(cut(layer.weights(), blocks), scale, sums, self.limit, mates)
             self._known[self._key(layer)] = _joined(found, layer, blocks)
             self.events.emit(
                 Progress(stage="quantize", done=number, total=len(layers), unit="layers")
             )
+
+
+def _mates(layer: Layer, blocks: int) -> np.ndarray[Any, Any]:
+    """int64 [groups * blocks, n]: those within a block; others are made to fit afterwards."""
+    depthwise = is_depthwise(layer.node, tuple(layer.tensor.dims))
+    whole = mates_of(layer.inputs, layer.kernel, is_depthwise=depthwise)
+    width = math.ceil(layer.inputs / blocks)
+    found = np.tile(np.arange(width), (blocks, 1))
+    for block in range(blocks):
+        part = whole[block * width : (block + 1) * width] - block * width
+        inside = (part >= 0) & (part < width)
+        found[block, : part.size] = np.where(inside, part, found[block, : part.size])
+    return np.tile(found, (layer.groups, 1))
 
 
 def _joined(found: Rounded, layer: Layer, blocks: int) -> Rounded:

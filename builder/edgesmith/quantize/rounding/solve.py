@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from edgesmith.quantize.rounding.pairs import bounds, secured
+
 Array = np.ndarray[Any, Any]
 
 # Of the mean second moment, added to all: what was seen of the inputs is not all there is.
@@ -32,9 +34,13 @@ class Rounded:
     signal: float
 
 
-def rounded(weights: Array, scale: Array, moments: Array, limit: int) -> Rounded:
+def rounded(
+    weights: Array, scale: Array, moments: Array, limit: int, mates: Array | None = None
+) -> Rounded:
     """Integers within [-limit, limit] for `weights` [groups, outputs, n] by `scale` [groups,
     outputs]; `moments` [groups, n, n] are the sums of products of the inputs.
+
+    With `mates`, int64 [groups, n], the sums of pairs stay within what pairs.py says.
 
     A row stays at its nearest integers where those are better, and all do where the inputs are of
     sizes that can't be computed with. Beside the arguments and the result it takes some 200 MB.
@@ -51,22 +57,31 @@ def rounded(weights: Array, scale: Array, moments: Array, limit: int) -> Rounded
         for row in range(0, outputs, rows):
             some = (part, slice(row, row + rows))
             integers[some], errors = _solved(
-                weights[some].astype(np.float64), scale[some], held, factor, order, limit
-            )
+                weights[some].astype(np.float64), scale[some], held, factor, order, limit,
+                None if mates is None else mates[part],
+            )  # fmt: skip
             sums += errors
     return Rounded(integers=integers, nearest_error=sums[0], error=sums[1], signal=float(sums[2]))
 
 
 def _solved(
-    weights: Array, scale: Array, moments: Array, factor: Array | None, order: Array, limit: int
+    weights: Array,
+    scale: Array,
+    moments: Array,
+    factor: Array | None,
+    order: Array,
+    limit: int,
+    mates: Array | None,
 ) -> tuple[Array, Array]:
     """(integers, errors of the nearest and of these and the signal) of some rows."""
     steps = np.maximum(scale, np.finfo(np.float32).tiny)[..., None]
     nearest = np.clip(np.rint(weights / steps), -limit, limit)
+    if mates is not None:
+        nearest = np.stack([secured(*one) for one in zip(nearest, mates, strict=True)])
     plain = _errors(nearest * steps - weights, moments)
     chosen = nearest
     if factor is not None:
-        chosen = _columns(weights, steps, factor, order, limit)
+        chosen = _columns(weights, steps, factor, order, limit, mates)
     better = _errors(chosen * steps - weights, moments)
     kept = np.where((better < plain)[..., None], chosen, nearest)
     signal = _errors(weights, moments)
@@ -84,18 +99,34 @@ def _errors(difference: Array, moments: Array) -> Array:
     return np.asarray(np.maximum(found, 0.0))
 
 
-def _columns(weights: Array, steps: Array, factor: Array, order: Array, limit: int) -> Array:
+def _columns(
+    weights: Array,
+    steps: Array,
+    factor: Array,
+    order: Array,
+    limit: int,
+    mates: Array | None,
+) -> Array:
     """Column by column in the order given; what is lost moves into those that are left."""
     back = np.argsort(order, axis=1, kind="stable")
+    # Where the mate of each column is, in this order.
+    paired = None
+    if mates is not None:
+        paired = np.take_along_axis(back, np.take_along_axis(mates, order, axis=1), axis=1)
     remaining = np.take_along_axis(weights, order[:, None, :], axis=2)
-    chosen = np.empty_like(remaining)
+    chosen = np.zeros_like(remaining)
     count = remaining.shape[2]
     for start in range(0, count, _BLOCK):
         end = min(start + _BLOCK, count)
         lost = np.empty((*remaining.shape[:2], end - start))
         for column in range(start, end):
             exact = remaining[:, :, column] / steps[:, :, 0]
-            chosen[:, :, column] = np.clip(np.rint(exact), -limit, limit)
+            low: Array | int = -limit
+            high: Array | int = limit
+            if paired is not None:
+                mate, is_chosen = _mates_at(column, paired[:, column], chosen, remaining, steps)
+                low, high = bounds(exact, mate, is_chosen, limit)
+            chosen[:, :, column] = np.clip(np.rint(exact), low, high)
             error = (exact - chosen[:, :, column]) * steps[:, :, 0]
             error /= factor[:, column, column, None]
             lost[:, :, column - start] = error
@@ -104,6 +135,18 @@ def _columns(weights: Array, steps: Array, factor: Array, order: Array, limit: i
             )
         remaining[:, :, end:] -= lost @ factor[:, start:end, end:]
     return np.take_along_axis(chosen, back[:, None, :], axis=2)
+
+
+def _mates_at(
+    column: int, places: Array, chosen: Array, remaining: Array, steps: Array
+) -> tuple[Array, Array]:
+    """([groups, outputs], [groups, 1]): integers of the mates of a column's weights, which are at
+    `places`, or their wishes where they are not chosen yet; zero where there is no mate."""
+    at = np.broadcast_to(places[:, None, None], (*chosen.shape[:2], 1))
+    fixed = np.take_along_axis(chosen, at, axis=2)[:, :, 0]
+    wanted = np.take_along_axis(remaining, at, axis=2)[:, :, 0] / steps[:, :, 0]
+    mate = np.where((places < column)[:, None], fixed, wanted)
+    return np.where((places == column)[:, None], 0.0, mate), (places <= column)[:, None]
 
 
 def _factor(moments: Array) -> tuple[Array | None, Array]:
