@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def digits() -> Split:
     images = nn.functional.interpolate(images, size=(SIDE, SIDE), mode="bilinear")
     order = np.random.default_rng(0).permutation(len(labels))
     ends = np.cumsum([0, TRAINING, CALIBRATION, SELECTION, len(labels)])
-    parts = [order[first:last] for first, last in zip(ends, ends[1:], strict=False)]
+    parts = [order[first:last] for first, last in itertools.pairwise(ends)]
     found = [
         Digits(images=images.numpy()[part], labels=labels[part].astype(np.int64)) for part in parts
     ]
