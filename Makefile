@@ -66,6 +66,7 @@ fuzz: venv-test
 
 bench: venv-test
 	pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements-alone.txt
 	@for program in benchmarks/bench_*.py; do echo "== $$program"; (cd benchmarks && python $$(basename $$program)) || exit 1; done
 
 # More options: make models MODELS='--only "ResNet-50"'

@@ -20,12 +20,8 @@ from edgesmith.model.user_code import Interpreter, interpreter_of
 from edgesmith.model.user_metrics import require_metrics
 from edgesmith.project.project import Project, Target
 from edgesmith.quantize.calibrate.observation import Observed, observe_stage
-from edgesmith.quantize.stage import (
-    QuantizeInputs,
-    quantize_stage,
-    require_budget,
-    require_small_enough,
-)
+from edgesmith.quantize.limits import require_budget, require_small_enough
+from edgesmith.quantize.stage import QuantizeInputs, quantize_stage
 from edgesmith.simplify.stage import simplify_stage
 from edgesmith.stages import Context, Stage, StageResult, peek_stage, run_stage
 from edgesmith.values import (

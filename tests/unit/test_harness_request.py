@@ -33,9 +33,9 @@ def test_scenarios_and_options_reach_the_harness() -> None:
     assert named["--scenario"] == ["single-stream", "offline:2", "fixed-rate:29.97", "soak:3600"]
     assert (named["--cpus"], named["--spinning"], named["--arena"]) == (["0-1,3"], ["off"], ["off"])
     assert "--profile" in argv
-    # Two variants; three processes each but for the soak, which has one.
-    assert process_count(settings) == 2 * (3 + 3 + 3 + 1)
-    assert expected_limit_s(settings) > expected_limit_s(BenchSettings()) + 2 * 3600
+    # Three variants; three processes each but for the soak, which has one.
+    assert process_count(settings) == 3 * (3 + 3 + 3 + 1)
+    assert expected_limit_s(settings) > expected_limit_s(BenchSettings()) + 3 * 3600
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,8 @@ def test_the_command_line_of_the_harness() -> None:
         "fp32",
         "--variant",
         "int8",
+        "--variant",
+        "int8-dynamic",
         "--threads",
         "1,4",
         "--shape",

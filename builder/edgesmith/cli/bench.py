@@ -148,13 +148,18 @@ def _shown(session: Session, measured: Measured, *, require_valid: bool) -> Devi
 
 
 def _plan(session: Session, name: str) -> DeviceResult:
+    from edgesmith.devices.bench import available
     from edgesmith.devices.harness import run_count
+    from edgesmith.devices.release import open_release
     from edgesmith.report.numbers import counted
 
     project = session.project()
     device = project.device(name)
-    built = is_built(project.stage_folder("bundle", device.target), device.target)
-    bench = device.bench
+    folder = project.stage_folder("bundle", device.target)
+    built, bench = is_built(folder, device.target), device.bench
+    if built:
+        release = open_release(folder, target=device.target)
+        bench = available(bench, release, session.events)
     runs = run_count(bench)
     text = (
         f"{name}: would measure {', '.join(bench.variants)}: {counted(runs, 'run')},"

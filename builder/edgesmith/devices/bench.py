@@ -162,7 +162,7 @@ def _require_installed(release: Release, transport: Transport, deadline: Deadlin
     installer.verify(release.id, deadline)
 
 
-def _available(settings: BenchSettings, release: Release, events: EventStream) -> BenchSettings:
+def available(settings: BenchSettings, release: Release, events: EventStream) -> BenchSettings:
     """The settings with the variants that the bundle has; raises UsageError when it has none."""
     there = [str(v["name"]) for v in release.variants]
     variants = tuple(v for v in settings.variants if v in there)
@@ -172,7 +172,8 @@ def _available(settings: BenchSettings, release: Release, events: EventStream) -
             where="bench.variants",
             hint=f"the bundle has: {', '.join(there)}",
         )
-    for missing in sorted(set(settings.variants) - set(variants)):
+    asked = settings.variants if "variants" in settings.model_fields_set else ()
+    for missing in sorted(set(asked) - set(variants)):
         events.warning(f"the bundle has no variant '{missing}': it is not measured")
     return settings.model_copy(update={"variants": variants})
 
@@ -198,7 +199,7 @@ def _measure(
     transport: Transport,
     deadline: Deadline,
 ) -> _Raw:
-    settings = _available(request.device.bench, release, transport.events)
+    settings = available(request.device.bench, release, transport.events)
     _warn_of_other_metrics(request.settings, release, transport.events)
     outputs_folder = _outputs_folder(request, release, scratch, transport, deadline)
     call = _harness_request(request, settings, scratch, outputs_folder, transport)

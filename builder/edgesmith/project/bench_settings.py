@@ -69,8 +69,12 @@ class BenchSettings(Section):
     threads: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)] = (
         Field((1,), description="Intra-op threads.", strict=False)
     )
-    variants: Annotated[tuple[Literal["fp32", "int8"], ...], Field(min_length=1)] = Field(
-        ("fp32", "int8"), description="The first is the baseline of comparisons.", strict=False
+    variants: Annotated[
+        tuple[Literal["fp32", "int8", "int8-dynamic"], ...], Field(min_length=1)
+    ] = Field(
+        ("fp32", "int8", "int8-dynamic"),
+        description="The first is the baseline of comparisons; by default all that there are.",
+        strict=False,
     )
     min_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         5.0, description="Least time of steady measuring in each process."

@@ -216,6 +216,11 @@ class QuantizeSettings(Section):
     accuracy_budget: Annotated[float, Field(ge=0)] = Field(
         0.01, description="Allowed loss in the deciding metric, in its own unit."
     )
+    dynamic: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether a second INT8 variant, int8-dynamic, finds the ranges of activations"
+        " in every inference; `auto` makes it of transformers and recurrent networks.",
+    )
     exclude: tuple[str, ...] = Field(
         (),
         description="Node names or operator types kept in float; `*` matches any text.",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgesmith.data.stage import Reference
-from edgesmith.errors import GateError, ModelError
+from edgesmith.errors import ModelError
 from edgesmith.model import onnx_file
 from edgesmith.model.operations import multiply_adds_per_sample
 from edgesmith.model.user_code import Interpreter, own_interpreter
@@ -20,15 +20,16 @@ from edgesmith.project.project import Project, Target
 from edgesmith.quantize.audit import Asked, Audit, audit, fused_graph
 from edgesmith.quantize.bundle_samples import write_golden, write_samples
 from edgesmith.quantize.calibrate.observation import Observed, load
+from edgesmith.quantize.dynamic import quantize_dynamic, suits
 from edgesmith.quantize.encoding import Encoding, encoding_for
 from edgesmith.quantize.judging import Judge, Judgement
 from edgesmith.quantize.library import operators_to_quantize
+from edgesmith.quantize.limits import require_platform
 from edgesmith.quantize.metrics import Evaluation, loss
 from edgesmith.quantize.quantizer import Int8Model, Quantizer
 from edgesmith.quantize.report import tensors_told, write_report
 from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
 from edgesmith.values import (
-    ExportedModel,
     MetricValue,
     QuantizedModel,
     SampleSet,
@@ -39,12 +40,12 @@ from edgesmith.values import (
 )
 
 AUTOMATIC_METHODS = ("minmax", "mse", "percentile", "entropy")
-_SMALL_BITS = 32
+DYNAMIC = "int8-dynamic"
 # ONNX Runtime would quantize, at load, float weights that [quantize] exclude keeps in float.
 NO_SILENT_QUANTIZATION = {"optimization.disable_specified_optimizers": "WeightBiasQuantization"}
 # Equal outputs up to rounding are above 100 dB; other kernels of another CPU give at least
 # this much of a right model, and far less of a wrong one.
-SELF_TEST_MIN_SQNR_DB = {"fp32": 60.0, "int8": 15.0}
+SELF_TEST_MIN_SQNR_DB = {"fp32": 60.0, "int8": 15.0, DYNAMIC: 15.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +65,17 @@ class QuantizeInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class _Candidate:
-    """An INT8 model made with one calibration method."""
+    """An INT8 model made with one calibration method, or dynamically (then without `model`)."""
 
-    model: Int8Model
+    method: str
+    path: Path
     judgement: Judgement
     loss: float
+    model: Int8Model | None = None
+
+    @property
+    def variant(self) -> str:
+        return "int8" if self.model else DYNAMIC
 
 
 def quantize_stage(
@@ -139,39 +146,6 @@ def _runs_metrics(project: Project, interpreter: Interpreter) -> dict[str, Any] 
     return {"depends": depends, "tools": dict(interpreter.versions)}
 
 
-def require_small_enough(project: Project, target: Target, exported: ExportedModel) -> None:
-    """Raises ModelError when a model of more than 2 GB can't become what the target needs."""
-    if not exported.onnx.data_files:
-        return
-    size = f"the model has {exported.onnx.total_bytes / 1e9:.1f} GB"
-    if target.platform.elf.bits == _SMALL_BITS:
-        raise ModelError(
-            f"{size}; a program of {target.platform.name} can't load more than 2 GB",
-            where=f"{project.file}, targets.{target.name}",
-            hint="take a 64-bit platform, or a smaller model",
-        )
-    if target.quantize.precision != "int8":
-        return
-    raise ModelError(
-        f"{size}; quantization holds a model in one file, which takes at most 2 GB",
-        where=f"{project.file}, quantize.precision, target '{target.name}'",
-        hint='set precision = "fp32" under [quantize] or for this target',
-    )
-
-
-def require_budget(quantized: QuantizedModel, project: Project) -> None:
-    """Raises GateError when the INT8 model loses more than the budget allows."""
-    if quantized.within_budget:
-        return
-    raise GateError(
-        f"INT8 loses {quantized.accuracy_loss:.4g} in {quantized.accuracy_metric}, the budget is"
-        f" {quantized.accuracy_budget:.4g} (best calibration: {quantized.calibration_method})",
-        where=f"{project.file}, quantize.accuracy_budget, target '{quantized.target}'",
-        hint="give more calibration samples, keep sensitive layers in float with [quantize]"
-        ' exclude, raise the budget, or set precision = "fp32"',
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Work:
     project: Project
@@ -214,31 +188,39 @@ class _Work:
     def _make(self, folder: Path) -> Made[QuantizedModel]:
         deciding = self.project.settings.data.metrics[0]
         simplified = self.inputs.simplified
-        self._require_platform(simplified.value)
+        require_platform(self.target, simplified.value)
         copy_model(simplified.folder, simplified.value.onnx, folder / "fp32.onnx")
         baseline = self.judge.judge(folder / "fp32.onnx", self._options())
-        variants = [self._variant(folder, "fp32", "float", baseline.metrics)]
+        made = {"fp32": baseline}
         tried: list[_Candidate] = []
         if self.encoding is not None:
-            tried = self._quantized(folder, self.encoding, baseline.metrics, deciding)
-            metrics = tried[0].judgement.metrics
-            variants.append(self._variant(folder, "int8", self.encoding.name, metrics))
+            tried = self._quantized(self.encoding, baseline.metrics, deciding)
+            shutil.copyfile(tried[0].path, folder / "int8.onnx")
+            made["int8"] = tried[0].judgement
+            dynamic = self._dynamic(folder / f"{DYNAMIC}.onnx", baseline.metrics, deciding)
+            if dynamic is not None:
+                tried.append(dynamic)
+                made[DYNAMIC] = dynamic.judgement
+        variants = tuple(
+            self._variant(folder, name, judgement.metrics) for name, judgement in made.items()
+        )
         judged = (baseline, *(candidate.judgement for candidate in tried))
         read = sorted({one for judgement in judged for one in judgement.dependencies})
-        return Made(value=self._finish(folder, tuple(variants), tried), dependencies=tuple(read))
+        return Made(value=self._finish(folder, variants, tried), dependencies=tuple(read))
 
     def _finish(
         self, folder: Path, variants: tuple[Variant, ...], tried: list[_Candidate]
     ) -> QuantizedModel:
         budget = self.target.quantize.accuracy_budget
-        lost = tried[0].loss if tried else 0.0
+        chosen = _default(tried, budget)
+        lost = chosen.loss if chosen else 0.0
         value = QuantizedModel(
             target=self.target.name,
             variants=variants,
-            default_variant=variants[-1].name,
+            default_variant=chosen.variant if chosen else "fp32",
             golden=write_golden(folder, variants, self._evaluation, self._judging()),
             evaluation=write_samples(folder, self._evaluation),
-            calibration_method=tried[0].model.method if tried else "none",
+            calibration_method=chosen.method if chosen else "none",
             accuracy_metric=self.project.settings.data.metrics[0],
             accuracy_loss=lost,
             accuracy_budget=budget,
@@ -251,56 +233,69 @@ class _Work:
         """For each variant, how its outputs on the target are computed here."""
         options = self._options()
         int8 = self.encoding.judging(options) if self.encoding else options
-        return {"fp32": options, "int8": int8}
+        return {"fp32": options, "int8": int8, DYNAMIC: options}
 
     def _options(self) -> SessionOptions:
         return SessionOptions(config=NO_SILENT_QUANTIZATION)
 
-    def _require_platform(self, simplified: SimplifiedModel) -> None:
-        platform = self.target.platform
-        found, allowed = simplified.onnx.opset, platform.max_opset
-        if found > allowed or simplified.onnx.ir_version > platform.max_ir_version:
-            raise ModelError(
-                f"the model has opset {found} and IR version {simplified.onnx.ir_version};"
-                f" {platform.runtime.title} of {platform.name} takes at most"
-                f" {allowed} and {platform.max_ir_version}",
-                where="model.opset",
-                hint=f"set [model] opset = {allowed} or less, or export the ONNX file anew",
-            )
-
     def _quantized(
-        self, folder: Path, encoding: Encoding, baseline: tuple[MetricValue, ...], metric: str
+        self, encoding: Encoding, baseline: tuple[MetricValue, ...], metric: str
     ) -> list[_Candidate]:
-        """All candidates that were needed, the best first; its file is int8.onnx."""
+        """All static candidates that were needed, the best first."""
         asked = self.target.quantize.calibration
         methods = AUTOMATIC_METHODS if asked == "auto" else (asked,)
         candidates: list[_Candidate] = []
         for method in methods:
-            candidates.append(self._candidate(method, encoding, baseline, metric))
+            model = self.quantizer.quantize(method)
+            candidates.append(
+                self._judged(
+                    method, model.path, encoding.judging(self._options()), baseline, metric, model
+                )
+            )
             if candidates[-1].loss <= self.target.quantize.accuracy_budget:
                 break
-        candidates.sort(key=lambda candidate: candidate.loss)
-        shutil.copyfile(candidates[0].model.path, folder / "int8.onnx")
-        return candidates
+        return sorted(candidates, key=lambda candidate: candidate.loss)
 
-    def _candidate(
-        self, method: str, encoding: Encoding, baseline: tuple[MetricValue, ...], metric: str
+    def _dynamic(
+        self, path: Path, baseline: tuple[MetricValue, ...], metric: str
+    ) -> _Candidate | None:
+        """None where the model is not made for it, or, with a warning, where it fails."""
+        wanted = self.target.quantize.dynamic
+        prepared = self.quantizer.prepared
+        if wanted == "never" or (wanted == "auto" and not suits(onnx_file.load(prepared))):
+            return None
+        try:
+            quantize_dynamic(prepared, self.quantizer.excluded, path, events=self.context.events)
+        except ModelError as error:
+            if wanted == "always":
+                raise
+            self.context.events.warning(f"quantize: there is no variant {DYNAMIC}: {error.what}")
+            return None
+        return self._judged("dynamic", path, self._options(), baseline, metric)
+
+    def _judged(
+        self,
+        method: str,
+        path: Path,
+        options: SessionOptions,
+        baseline: tuple[MetricValue, ...],
+        metric: str,
+        model: Int8Model | None = None,
     ) -> _Candidate:
-        model = self.quantizer.quantize(method)
-        judgement = self.judge.judge(model.path, encoding.judging(self._options()))
+        judgement = self.judge.judge(path, options)
         lost = loss(baseline, judgement.metrics, metric)
         self.context.events.debug(f"quantize: {method} loses {lost:.4g} in {metric}")
-        return _Candidate(model=model, judgement=judgement, loss=lost)
+        return _Candidate(method=method, path=path, judgement=judgement, loss=lost, model=model)
 
-    def _variant(
-        self, folder: Path, name: str, encoding: str, metrics: tuple[MetricValue, ...]
-    ) -> Variant:
+    def _variant(self, folder: Path, name: str, metrics: tuple[MetricValue, ...]) -> Variant:
+        static = self.encoding.name if self.encoding else ""
+        encoding = {"fp32": "float", "int8": static, DYNAMIC: "dynamic"}[name]
         path = folder / f"{name}.onnx"
         model = onnx_file.load(path, data=False)
         return Variant(
             name=name,
             onnx=onnx_file.describe(model, path),
-            precision=name,
+            precision="fp32" if name == "fp32" else "int8",
             encoding=encoding,
             provider="cpu",
             session_options=self._options(),
@@ -317,16 +312,13 @@ class _Work:
                 **to_record(value),
                 "tried": [
                     {
-                        "method": c.model.method,
+                        "method": c.method,
                         "accuracy_loss": c.loss,
                         "metrics": to_record_list(c.judgement.metrics),
                     }
                     for c in tried
                 ],
-                "tensors": self._tensors(tried[0]) if tried else [],
-                "weight_rounding": [
-                    to_record(one) for one in (tried[0].model.rounding if tried else ())
-                ],
+                **self._layers(tried[0].model if tried else None),
                 "audit": {
                     variant.name: to_record(self._audit(folder, variant))
                     for variant in value.variants
@@ -341,7 +333,7 @@ class _Work:
             scratch=self.project.build_folder,
             signed=self.encoding is not None and self.encoding.activation_signed,
         )
-        if variant.precision != "int8":
+        if variant.name != "int8":
             return audit(fused)
         asked = Asked(
             prepared=self.quantizer.model,
@@ -351,8 +343,19 @@ class _Work:
         )
         return audit(fused, asked)
 
-    def _tensors(self, best: _Candidate) -> list[dict[str, Any]]:
-        return tensors_told(self.quantizer.found, best.model.ranges)
+    def _layers(self, best: Int8Model | None) -> dict[str, Any]:
+        if best is None:
+            return {"tensors": [], "weight_rounding": []}
+        return {
+            "tensors": tensors_told(self.quantizer.found, best.ranges),
+            "weight_rounding": [to_record(one) for one in best.rounding],
+        }
+
+
+def _default(tried: Sequence[_Candidate], budget: float) -> _Candidate | None:
+    """The static one within the budget, else the dynamic one, else what loses least."""
+    fitting = [candidate for candidate in tried if candidate.loss <= budget]
+    return fitting[0] if fitting else min(tried, key=lambda c: c.loss, default=None)
 
 
 def to_record_list(values: tuple[MetricValue, ...]) -> list[dict[str, Any]]:

@@ -1,0 +1,56 @@
+"""What a target can't take, and what its project does not allow."""
+
+from __future__ import annotations
+
+from edgesmith.errors import GateError, ModelError
+from edgesmith.project.project import Project, Target
+from edgesmith.values import ExportedModel, QuantizedModel, SimplifiedModel
+
+_SMALL_BITS = 32
+
+
+def require_platform(target: Target, simplified: SimplifiedModel) -> None:
+    """Raises ModelError when the target's ONNX Runtime is too old for the model."""
+    platform = target.platform
+    found, allowed = simplified.onnx.opset, platform.max_opset
+    if found > allowed or simplified.onnx.ir_version > platform.max_ir_version:
+        raise ModelError(
+            f"the model has opset {found} and IR version {simplified.onnx.ir_version};"
+            f" {platform.runtime.title} of {platform.name} takes at most"
+            f" {allowed} and {platform.max_ir_version}",
+            where="model.opset",
+            hint=f"set [model] opset = {allowed} or less, or export the ONNX file anew",
+        )
+
+
+def require_small_enough(project: Project, target: Target, exported: ExportedModel) -> None:
+    """Raises ModelError when a model of more than 2 GB can't become what the target needs."""
+    if not exported.onnx.data_files:
+        return
+    size = f"the model has {exported.onnx.total_bytes / 1e9:.1f} GB"
+    if target.platform.elf.bits == _SMALL_BITS:
+        raise ModelError(
+            f"{size}; a program of {target.platform.name} can't load more than 2 GB",
+            where=f"{project.file}, targets.{target.name}",
+            hint="take a 64-bit platform, or a smaller model",
+        )
+    if target.quantize.precision != "int8":
+        return
+    raise ModelError(
+        f"{size}; quantization holds a model in one file, which takes at most 2 GB",
+        where=f"{project.file}, quantize.precision, target '{target.name}'",
+        hint='set precision = "fp32" under [quantize] or for this target',
+    )
+
+
+def require_budget(quantized: QuantizedModel, project: Project) -> None:
+    """Raises GateError when the INT8 model loses more than the budget allows."""
+    if quantized.within_budget:
+        return
+    raise GateError(
+        f"INT8 loses {quantized.accuracy_loss:.4g} in {quantized.accuracy_metric}, the budget is"
+        f" {quantized.accuracy_budget:.4g} (best calibration: {quantized.calibration_method})",
+        where=f"{project.file}, quantize.accuracy_budget, target '{quantized.target}'",
+        hint="give more calibration samples, keep sensitive layers in float with [quantize]"
+        ' exclude, raise the budget, or set precision = "fp32"',
+    )
