@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesmith.simplify.graph import Editing, attribute
+from edgesmith.simplify.graph import Editing, attribute, rename_uses
 from edgesmith.simplify.standard_forms import hard_sigmoid
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FORMED = ("HardSigmoid", "HardSwish")
 _STEPS = 255
+_CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
 
 
 def use_integer_forms(model: onnx.ModelProto) -> int:
@@ -129,6 +130,31 @@ def _shifted(graph: Editing, node: Any, gate: _Gate, dtype: Any) -> str:
 
 def _scalar(graph: Editing, value: float, like: str) -> str:
     return graph.add_constant(np.array(value, np.float32), like)
+
+
+def read_floats(model: onnx.ModelProto, in_integers: Collection[str]) -> int:
+    """What computes in float reads floats that are there as they are, in place, not what a
+    QuantizeLinear for others makes of them; returns how often."""
+    graph = Editing(model)
+    changed = 0
+    for node in graph.graph.node:
+        if node.op_type != "DequantizeLinear":
+            continue
+        before = graph.producer.get(node.input[0])
+        if before is None or before.op_type != "QuantizeLinear":
+            continue
+        source = before.input[0]
+        maker = graph.producer.get(source)
+        if maker is not None and (maker.name in in_integers or maker.op_type in _CONVERSIONS):
+            continue
+        for reader in list(graph.users.get(node.output[0], [])):
+            if reader.name not in in_integers and reader.op_type not in _CONVERSIONS:
+                rename_uses(reader, node.output[0], source)
+                changed += 1
+    if changed:
+        graph.changed()
+    graph.close()
+    return changed
 
 
 def pad_integers(model: onnx.ModelProto) -> int:

@@ -16,7 +16,12 @@ from edgesmith.quantize.calibrate.thresholds import Range
 from edgesmith.quantize.calibrate.watched import float_tensors, half_tensors
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.input_head import feed_integers, head_nodes
-from edgesmith.quantize.integer_forms import give_floats, pad_integers, use_integer_forms
+from edgesmith.quantize.integer_forms import (
+    give_floats,
+    pad_integers,
+    read_floats,
+    use_integer_forms,
+)
 from edgesmith.quantize.library import library_at_work, operators_to_quantize
 from edgesmith.quantize.placement import float_by_choice
 from edgesmith.quantize.ranges import write_ranges
@@ -88,7 +93,9 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     onnx_file.strip_traces(quantized)
     if feed_integers(quantized):
         events.debug("quantize: the fed integers are the first layer's quantized input")
-    give_floats(quantized, _in_integers(model, plan.in_float))
+    in_integers = _in_integers(model, plan.in_float)
+    give_floats(quantized, in_integers)
+    read_floats(quantized, in_integers)
     use_integer_forms(quantized)
     pad_integers(quantized)
     onnx_file.save(quantized, output)
