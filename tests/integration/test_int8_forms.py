@@ -308,3 +308,27 @@ def test_pairs_are_exact_without_vnni(tmp_path: Path) -> None:
     # Steps that are rounded the other way are what is left.
     assert found[True] > 35
     assert found[False] < 30
+
+
+def test_each_tensor_gets_the_range_that_serves_the_outputs(tmp_path: Path) -> None:
+    """An outlier that hardly moves the outputs costs the others their steps."""
+    images = IMAGES.copy()
+    images[0, 0, 0, 0, 0] = 400.0
+    nodes = [
+        conv("a", "x", pads=[1, 1, 1, 1]),
+        helper.make_node("Sigmoid", ["a"], ["s"], name="sigmoid"),
+        conv("y", "s"),
+    ]
+    model = network(nodes, weights_of(a=(8, 3, 3, 3), y=(8, 8, 1, 1)))
+    quantizer = quantizer_of(tmp_path, model, {"x": images})
+    plain = quantizer.quantize("minmax")
+    found = quantizer.quantize_by_tensor(plain)
+    assert found.method == "by-tensor"
+    assert plain.ranges["x"][1] == 400.0
+    assert found.ranges["x"][1] < 20
+    assert found.ranges.keys() == plain.ranges.keys()
+    losses = []
+    for made in (plain, found):
+        made.path.rename(tmp_path / "int8.onnx")
+        losses.append(sqnr_db(tmp_path, {"x": images[3]}))
+    assert losses[1] > losses[0] + 6

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from edgesmith.events import EventStream
 from edgesmith.model import onnx_file
 from edgesmith.quantize.calibrate.distribution import Distribution
-from edgesmith.quantize.calibrate.thresholds import Range
+from edgesmith.quantize.calibrate.thresholds import METHODS, Range
+from edgesmith.quantize.choice import chosen_ranges
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.fitting import fitted_ranges
 from edgesmith.quantize.ranges import ranges_by
@@ -28,6 +29,9 @@ from edgesmith.quantize.weight_scales import LARGEST_WEIGHT
 
 if TYPE_CHECKING:
     import onnx
+
+# The method of a model whose tensors each have the range of the method that serves it best.
+BY_TENSOR = "by-tensor"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +107,31 @@ class Quantizer:
         return self.folder / "tailored.onnx"
 
     def ranges(self, method: str) -> dict[str, Range]:
-        """The range of each tensor."""
+        """The range of each tensor by a method of calibration."""
         return fitted_ranges(self.model, ranges_by(self.found, method))
 
     def quantize(self, method: str) -> Int8Model:
         """Writes `<method>.onnx`; raises ModelError or UsageError."""
-        path, ranges = self.folder / f"{method}.onnx", self.ranges(method)
+        return self._with_ranges(method, self.ranges(method))
+
+    def quantize_by_tensor(self, start: Int8Model) -> Int8Model:
+        """The same with that method's range for each tensor which serves the outputs best.
+
+        `start` is what quantize() made of one of them.
+        """
+        others = [self.ranges(method) for method in METHODS if method != start.method]
+        chosen = chosen_ranges(
+            onnx_file.load(start.path),
+            self.model,
+            [start.ranges, *others],
+            self.samples,
+            events=self.events,
+            threads=self.threads,
+        )
+        return self._with_ranges(BY_TENSOR, fitted_ranges(self.model, chosen))
+
+    def _with_ranges(self, method: str, ranges: dict[str, Range]) -> Int8Model:
+        path = self.folder / f"{method}.onnx"
         plan = QuantizationPlan(
             model=self._path,
             ranges=ranges,

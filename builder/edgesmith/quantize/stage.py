@@ -247,14 +247,27 @@ class _Work:
         candidates: list[_Candidate] = []
         for method in methods:
             model = self.quantizer.quantize(method)
-            candidates.append(
-                self._judged(
-                    method, model.path, encoding.judging(self._options()), baseline, metric, model
-                )
-            )
-            if candidates[-1].loss <= self.target.quantize.accuracy_budget:
+            candidates.append(self._static(model, encoding, baseline, metric))
+            if self._fits(candidates[-1]):
                 break
+        best = min(candidates, key=lambda candidate: candidate.loss)
+        if asked == "auto" and best.model is not None and not self._fits(best):
+            model = self.quantizer.quantize_by_tensor(best.model)
+            candidates.append(self._static(model, encoding, baseline, metric))
         return sorted(candidates, key=lambda candidate: candidate.loss)
+
+    def _fits(self, candidate: _Candidate) -> bool:
+        return candidate.loss <= self.target.quantize.accuracy_budget
+
+    def _static(
+        self,
+        model: Int8Model,
+        encoding: Encoding,
+        baseline: tuple[MetricValue, ...],
+        metric: str,
+    ) -> _Candidate:
+        options = encoding.judging(self._options())
+        return self._judged(model.method, model.path, options, baseline, metric, model)
 
     def _dynamic(
         self, path: Path, baseline: tuple[MetricValue, ...], metric: str
