@@ -325,7 +325,7 @@ def test_each_tensor_gets_the_range_that_serves_the_outputs(tmp_path: Path) -> N
     found = quantizer.quantize_by_tensor(plain)
     assert found.method == "by-tensor"
     assert plain.ranges["x"][1] == 400.0
-    assert found.ranges["x"][1] < 20
+    assert found.ranges["x"][1] < 40
     assert found.ranges.keys() == plain.ranges.keys()
     losses = []
     for made in (plain, found):
