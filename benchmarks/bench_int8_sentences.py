@@ -19,10 +19,8 @@ from typing import Any
 import numpy as np
 from int8_sides import OPTIONS, Feeds, quantizer
 
-from edgesmith.events import EventStream
 from edgesmith.model import numeric
 from edgesmith.quantize.audit import audit, fused_graph
-from edgesmith.quantize.dynamic import quantize_dynamic
 from edgesmith.quantize.prepare import prepare
 
 Array = np.ndarray[Any, Any]
@@ -64,7 +62,7 @@ def main() -> int:
         for method in ("minmax", "percentile", "mse"):
             files[f"static, {method}"] = made_by.quantize(method).path
         files["dynamic"] = folder / "dynamic.onnx"
-        quantize_dynamic(model, (), files["dynamic"], events=EventStream())
+        made_by.quantize_dynamically(files["dynamic"])
         return 0 if judged(files, found[CALIBRATION:], folder) else 1
 
 

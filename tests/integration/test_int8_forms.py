@@ -16,10 +16,9 @@ from onnx import TensorProto, helper
 
 from edgesmith.devices.emulation import find_qemu
 from edgesmith.errors import ModelError
-from edgesmith.events import EventStream
 from edgesmith.model import numeric
 from edgesmith.quantize.audit import fused_operators
-from edgesmith.quantize.dynamic import quantize_dynamic, suits
+from edgesmith.quantize.dynamic import suits
 from edgesmith.quantize.encoding import Encoding
 from int8_files import (
     AS_WRITTEN,
@@ -237,10 +236,10 @@ def test_only_products_with_weights_are_integers_in_a_transformer(tmp_path: Path
 
 
 def test_dynamic_quantization_finds_ranges_by_itself(tmp_path: Path) -> None:
-    quantizer = quantizer_of(tmp_path, attention(), {"x": SEQUENCES})
+    quantizer = quantizer_of(tmp_path, attention(), {"x": SEQUENCES}, exclude=("o",))
     assert suits(quantizer.model)
     path = tmp_path / "int8.onnx"
-    quantize_dynamic(quantizer.prepared, ["o"], path, events=EventStream())
+    quantizer.quantize_dynamically(path)
     operators = fused_operators(path, GUARDED, scratch=tmp_path)
     assert operators["MatMul"] + operators["FusedMatMul"] == 3
     # A hundred times as large as anything before.
@@ -254,7 +253,7 @@ def test_dynamic_quantization_says_what_it_is_not_for(tmp_path: Path) -> None:
     quantizer = quantizer_of(tmp_path, silu(), {"x": IMAGES})
     assert not suits(quantizer.model)
     with pytest.raises(ModelError, match="nothing to quantize dynamically"):
-        quantize_dynamic(quantizer.prepared, (), tmp_path / "d.onnx", events=EventStream())
+        quantizer.quantize_dynamically(tmp_path / "d.onnx")
 
 
 def test_a_recurrent_network_has_dynamic_weights(tmp_path: Path) -> None:
@@ -268,7 +267,7 @@ def test_a_recurrent_network_has_dynamic_weights(tmp_path: Path) -> None:
     quantizer = quantizer_of(tmp_path, model, {"x": sequences})
     assert suits(quantizer.model)
     path = tmp_path / "int8.onnx"
-    quantize_dynamic(quantizer.prepared, (), path, events=EventStream())
+    quantizer.quantize_dynamically(path)
     assert "DynamicQuantizeLSTM" in fused_operators(path, GUARDED, scratch=tmp_path)
     assert sqnr_db(tmp_path, {"x": sequences[1]}) > 25
     assert numeric.open_session(path).run(None, {"x": sequences[1]})[0].shape == (7, 1, 1, 8)

@@ -258,7 +258,7 @@ def quantize(folder: Path, model: onnx.ModelProto, inputs: Array) -> Path:
         ranges=ranges_by(found, "minmax"),
         method="minmax",
         encoding=encoding,
-        in_float=frozenset(),
+        in_integers=frozenset(node.name for node in onnx.load(folder / "prepared.onnx").graph.node),
     )
     quantize_static(plan, folder / "int8.onnx", events=EventStream())
     return folder / "int8.onnx"

@@ -17,7 +17,7 @@ def removed_activations(model: onnx.ModelProto) -> frozenset[str]:
 
     It removes each that alone takes a tensor, whatever its bounds; a range, which holds zero, does
     the same only for constant bounds with zero between them. And it does not see who else reads
-    the tensor inside of an If or a Loop.
+    the tensors inside of an If or a Loop, or outside of the model.
     """
     inner = {
         name
@@ -26,10 +26,14 @@ def removed_activations(model: onnx.ModelProto) -> frozenset[str]:
         for name in used_by(node)
     }
     constants = {one.name: one for one in model.graph.initializer}
+    outputs = {value.name for value in model.graph.output}
     return frozenset(
         node.name
         for node in model.graph.node
-        if node.op_type in _REMOVED and node.input[0] not in inner and _saturates(node, constants)
+        if node.op_type in _REMOVED
+        and not inner & {node.input[0], node.output[0]}
+        and node.input[0] not in outputs
+        and _saturates(node, constants)
     )
 
 

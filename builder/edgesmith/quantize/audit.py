@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgesmith.errors import ModelError
 from edgesmith.quantize.integer_forms import FORMED
 from edgesmith.stages import scratch_folder
 from edgesmith.values import SessionOptions
@@ -103,8 +104,22 @@ def fused_graph(
     with scratch_folder(scratch) as folder:
         path = Path(folder) / "fused.onnx"
         native.optimized_model_filepath = str(path)
-        onnxruntime.InferenceSession(str(model), native, providers=["CPUExecutionProvider"])
+        _open(model, native)
         return onnx.load(path, load_external_data=False)
+
+
+def _open(model: Path, native: Any) -> None:
+    import onnxruntime
+
+    try:
+        onnxruntime.InferenceSession(str(model), native, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # ONNX Runtime's errors have no class of their own.
+        raise ModelError(
+            f"ONNX Runtime can't load {model.name} as the target would: {error}",
+            where="quantize",
+            hint="exclude the operator named above by [quantize] exclude",
+        ) from error
 
 
 def audit(fused: onnx.ModelProto, asked: Asked | None = None) -> Audit:

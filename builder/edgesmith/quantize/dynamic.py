@@ -10,7 +10,8 @@ from edgesmith.errors import ModelError
 from edgesmith.events import EventStream
 from edgesmith.model import onnx_file
 from edgesmith.quantize.calibrate.watched import half_tensors
-from edgesmith.quantize.library import library_at_work
+from edgesmith.quantize.library import library_at_work, mend_order
+from edgesmith.quantize.placement import is_heavy
 
 if TYPE_CHECKING:
     import onnx
@@ -36,9 +37,10 @@ def suits(model: onnx.ModelProto) -> bool:
 
 
 def quantize_dynamic(
-    prepared: Path, excluded: Collection[str], output: Path, *, events: EventStream
+    source: Path, excluded: Collection[str], output: Path, *, events: EventStream
 ) -> None:
-    """Writes the model with products by INT8 weights and activations quantized as they come.
+    """Writes the model with products by INT8 weights and activations quantized as they come;
+    `source` is what tailored_to_dynamic() gives.
 
     Weights are per channel and within 7 bits: the integer kernels of all CPUs are exact with them.
     Nodes whose names are `excluded` stay in float. Raises ModelError for a model without such
@@ -46,7 +48,9 @@ def quantize_dynamic(
     """
     from onnxruntime import quantization
 
-    model = onnx_file.load(prepared)
+    model = onnx_file.load(source)
+    ranks = {one.name: len(one.dims) for one in model.graph.initializer}
+    others = [n.name for n in model.graph.node if n.op_type == "MatMul" and not is_heavy(n, ranks)]
     if half_tensors(model):
         raise ModelError(
             "the model has float16 tensors, which are not quantized dynamically",
@@ -55,14 +59,15 @@ def quantize_dynamic(
         )
     with library_at_work("dynamic", events):
         quantization.quantize_dynamic(
-            prepared,
+            source,
             output,
             op_types_to_quantize=list(_QUANTIZED),
             per_channel=True,
             reduce_range=True,
             weight_type=quantization.QuantType.QInt8,
-            nodes_to_exclude=sorted(excluded),
+            nodes_to_exclude=sorted({*excluded, *others}),
         )
+    mend_order(output)
     quantized = onnx_file.load(output, shown_as="the quantized model")
     if not any(one.data_type == one.INT8 for one in quantized.graph.initializer):
         raise ModelError(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FORMED = ("HardSigmoid", "HardSwish")
 _STEPS = 255
+# What the quantizer appends to the name of a tensor that an output of the model is made of.
+_RENAMED_OUTPUT = "_QuantizeLinear_Input"
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -190,11 +192,23 @@ def _pads_between_integers(graph: Editing, node: onnx.NodeProto) -> bool:
     )
 
 
-def give_floats(model: onnx.ModelProto, in_integers: Collection[str]) -> int:
+def give_floats(
+    model: onnx.ModelProto, before: onnx.ModelProto, in_integers: Collection[str]
+) -> int:
     """A Gemm or MatMul that no node of `in_integers` reads gives floats, in place: its kernels can,
-    without rounding to 8 bits; returns how many do."""
+    without rounding to 8 bits; returns how many do.
+
+    One that gives another tensor than in the float model `before` stays: its QuantizeLinear stands
+    for a Relu or Clip too.
+    """
     graph = Editing(model)
-    found = [node for node in graph.graph.node if node.name in in_integers]
+    given = {node.name: node.output[0] for node in before.graph.node if node.output}
+    found = [
+        node
+        for node in graph.graph.node
+        if node.name in in_integers
+        and given.get(node.name) == node.output[0].removesuffix(_RENAMED_OUTPUT)
+    ]
     changed = sum(_give_floats(graph, node, in_integers) for node in found)
     graph.close()
     return changed

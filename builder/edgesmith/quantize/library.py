@@ -6,10 +6,13 @@ import contextlib
 import io
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 from edgesmith.errors import ModelError
 from edgesmith.events import EventStream
+from edgesmith.model import onnx_file
 from edgesmith.quantize.integer_forms import FORMED
+from edgesmith.simplify.graph import sort_nodes, subgraphs
 
 # ONNX Runtime's cpu provider computes these in float, whatever stands around them.
 _FLOAT_ONLY = frozenset({
@@ -55,3 +58,13 @@ def _quiet(events: EventStream) -> Iterator[None]:
         root.setLevel(before)
         for line in printed.getvalue().splitlines():
             events.debug(line)
+
+
+def mend_order(path: Path) -> None:
+    """The quantizer sorts nodes without looking at what bodies of If and Loop read from outside."""
+    import onnx
+
+    model = onnx.load(path)
+    if any(True for node in model.graph.node for _ in subgraphs(node)):
+        sort_nodes(model.graph)
+        onnx_file.save(model, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +33,14 @@ class _Group:
     inputs: dict[int, Any] = field(default_factory=dict)
     constants: set[tuple[int, int]] = field(default_factory=set)
     nodes: dict[int, Any] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
 
 
-def pad_depthwise(model: onnx.ModelProto, multiple: int) -> bool:
+def pad_depthwise(model: onnx.ModelProto, multiple: int, excluded: Collection[str] = ()) -> bool:
     """Depthwise convolutions get a multiple of `multiple` channels, and what is around them.
 
     ONNX Runtime's kernels for such are up to three times as fast. Nothing is done where the
-    channels reach an output of the model, or an operator that mixes them.
+    channels reach an output of the model, an operator that mixes them, or an `excluded` one.
     """
     graph = Editing(model)
     done: set[str] = set()
@@ -50,7 +51,7 @@ def pad_depthwise(model: onnx.ModelProto, multiple: int) -> bool:
             continue
         wanted = -(-channels // multiple) * multiple
         group = _grow(graph, node, channels)
-        if group is None or wanted > _MOST_GROWTH * channels:
+        if group is None or wanted > _MOST_GROWTH * channels or group.names & {*excluded}:
             continue
         _widen(graph, group, channels, wanted)
         done |= group.tensors
@@ -58,15 +59,19 @@ def pad_depthwise(model: onnx.ModelProto, multiple: int) -> bool:
     return graph.close() and changed
 
 
-def pad_colours(model: onnx.ModelProto) -> bool:
-    """Convolutions of three channels that the model is fed with get a fourth.
+def pad_colours(model: onnx.ModelProto, excluded: Collection[str] = ()) -> bool:
+    """Convolutions of three channels that the model is fed with get a fourth; not `excluded` ones.
 
-    The kernels for multiples of four take 0.5 of the time for a stem of 16 channels.
+    The kernels for multiples of four take half the time for a stem of 16 channels.
     """
     from onnx import helper
 
     graph = Editing(model)
-    found = [node for node in graph.graph.node if _takes_colours(graph, node)]
+    found = [
+        node
+        for node in graph.graph.node
+        if node.name not in excluded and _takes_colours(graph, node)
+    ]
     for node in found:
         weights = graph.constant(node.input[1])
         assert weights is not None
@@ -113,6 +118,7 @@ def _grow(graph: Editing, first: onnx.NodeProto, channels: int) -> _Group | None
         if maker is None or name in graph.outputs or not _has_channels(graph, name, channels):
             return None
         for node in [maker, *graph.users.get(name, [])]:
+            group.names.add(node.name)
             reached = _reached(graph, node, name, channels, group)
             if reached is None:
                 return None
@@ -131,12 +137,12 @@ def _reached(
 ) -> Iterable[str] | None:
     """The tensors that grow with `name`, which the node makes or takes; None where it must not."""
     if graph.is_standard(node, "Conv"):
+        if any(graph.constant(one) is None for one in node.input[1:]):
+            return None
         if _depthwise_channels(graph, node) == channels:
             group.nodes[id(node)] = node
             return [node.input[0], node.output[0]]
-        if (attribute(node, "group") or 1) != 1 or graph.constant(node.input[1]) is None:
-            return None
-        if any(graph.constant(one) is None for one in node.input[2:]):
+        if (attribute(node, "group") or 1) != 1:
             return None
         if name == node.output[0]:
             group.outputs[id(node)] = node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ _QUANTIZE_NS, _DEQUANTIZE_NS = 0.06, 0.09
 # Of equal costs the one with less rounding.
 _ROUNDING_NS = 0.02
 _ROUNDS = 8
+_MATRIX = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,8 +50,8 @@ def float_by_choice(
     """The names of nodes that could compute in integers but are faster in float where they stand.
 
     `floats` are the names of those that stay in float anyway. Convolutions and products with
-    constant weights are in integers, products of two computed factors in float (their kernels for
-    two unsigned factors take twice the time); the others follow what costs least together with the
+    constant weights are in integers, other products in float (kernels for two unsigned factors take
+    twice the time); the others follow what costs least together with the
     conversions, by local search from both ends.
     """
     search = _Search(model, quantizable, frozenset(floats))
@@ -72,8 +73,9 @@ class _Search:
             for index, node in enumerate(self.nodes)
             if node.op_type in quantizable and node.name not in floats
         ]
+        ranks = {one.name: len(one.dims) for one in model.graph.initializer}
         products = {i for i in able if self.nodes[i].op_type == "MatMul"}
-        self._heavy = {i for i in able if _is_heavy(self.nodes[i], constants)}
+        self._heavy = {i for i in able if is_heavy(self.nodes[i], ranks)}
         self.products = sorted(products - self._heavy)
         self.free = [i for i in able if i not in self._heavy | products]
         self._tensors = _tensors(model, self.nodes, constants)
@@ -138,10 +140,15 @@ class _Search:
         return (_ROUNDING_NS + _DEQUANTIZE_NS * to_float) * one.size
 
 
-def _is_heavy(node: Any, constants: Collection[str]) -> bool:
-    if node.op_type not in HEAVY:
-        return False
-    return node.op_type != "MatMul" or any(name in constants for name in node.input)
+def is_heavy(node: Any, ranks: Mapping[str, int]) -> bool:
+    """Whether it is worth conversions; `ranks` are those of the constants.
+
+    Of products those with a matrix of weights on the right: ONNX Runtime's integer kernels take
+    scales for each column of such, and of nothing else.
+    """
+    if node.op_type != "MatMul":
+        return node.op_type in HEAVY
+    return ranks.get(node.input[1]) == _MATRIX and node.input[0] not in ranks
 
 
 def _tensors(model: onnx.ModelProto, nodes: list[Any], constants: set[str]) -> list[_Tensor]:
@@ -156,7 +163,7 @@ def _tensors(model: onnx.ModelProto, nodes: list[Any], constants: set[str]) -> l
         kind = value.type.tensor_type
         if value.name in constants or kind.elem_type not in (1, 10):
             continue
-        sizes = [dim.dim_value if dim.HasField("dim_value") else 1 for dim in kind.shape.dim]
+        sizes = [max(1, dim.dim_value) for dim in kind.shape.dim]
         found[value.name] = _Tensor(
             maker=makers.get(value.name),
             users=tuple(users[value.name]),

@@ -13,18 +13,20 @@ from edgesmith.model import onnx_file
 from edgesmith.quantize.calibrate.distribution import Distribution
 from edgesmith.quantize.calibrate.thresholds import METHODS, Range
 from edgesmith.quantize.choice import chosen_ranges
+from edgesmith.quantize.dynamic import quantize_dynamic
 from edgesmith.quantize.encoding import Encoding
-from edgesmith.quantize.fitting import fitted_ranges
+from edgesmith.quantize.fitting import fitted_ranges, with_pads
 from edgesmith.quantize.ranges import ranges_by
 from edgesmith.quantize.rounding.apply import LayerRounding, WeightRounding
 from edgesmith.quantize.rounding.pairs import secure
 from edgesmith.quantize.static import (
     QuantizationPlan,
     excluded_nodes,
+    in_integers,
     kept_in_float,
     quantize_static,
 )
-from edgesmith.quantize.tailor import tailored
+from edgesmith.quantize.tailor import tailored, tailored_to_dynamic
 from edgesmith.quantize.weight_scales import LARGEST_WEIGHT
 
 if TYPE_CHECKING:
@@ -82,8 +84,13 @@ class Quantizer:
     def kept(self) -> dict[str, str]:
         """The names of the others that stay in float, and why."""
         masks = [name for name, one in self.found.items() if one.holds_masks]
-        known = self.ranges("minmax")
+        known = with_pads(self.model, ranges_by(self.found, "minmax"))
         return kept_in_float(self.model, self.excluded, masks, known)
+
+    @cached_property
+    def in_integers(self) -> frozenset[str]:
+        """The names of the nodes that compute in integers."""
+        return in_integers(self.model, self.excluded | self.kept.keys())
 
     @cached_property
     def _prepared(self) -> onnx.ModelProto:
@@ -108,7 +115,10 @@ class Quantizer:
 
     def ranges(self, method: str) -> dict[str, Range]:
         """The range of each tensor by a method of calibration."""
-        return fitted_ranges(self.model, ranges_by(self.found, method))
+        return self._fitted(ranges_by(self.found, method))
+
+    def _fitted(self, ranges: Mapping[str, Range]) -> dict[str, Range]:
+        return fitted_ranges(self.model, ranges, self.in_integers)
 
     def quantize(self, method: str) -> Int8Model:
         """Writes `<method>.onnx`; raises ModelError or UsageError."""
@@ -128,7 +138,15 @@ class Quantizer:
             events=self.events,
             threads=self.threads,
         )
-        return self._with_ranges(BY_TENSOR, fitted_ranges(self.model, chosen))
+        return self._with_ranges(BY_TENSOR, self._fitted(chosen))
+
+    def quantize_dynamically(self, path: Path) -> None:
+        """Writes the model that finds ranges in every inference; raises ModelError."""
+        model = tailored_to_dynamic(
+            self._prepared, self.excluded, self.sizes, events=self.events
+        )  # fmt: skip
+        onnx_file.save(model, source := self.folder / "dynamic.onnx")
+        quantize_dynamic(source, self.excluded, path, events=self.events)
 
     def _with_ranges(self, method: str, ranges: dict[str, Range]) -> Int8Model:
         path = self.folder / f"{method}.onnx"
@@ -137,7 +155,7 @@ class Quantizer:
             ranges=ranges,
             method=method,
             encoding=self.encoding,
-            in_float=self.excluded | self.kept.keys(),
+            in_integers=self.in_integers,
         )
         quantize_static(plan, path, events=self.events)
         quantized = onnx_file.load(path)

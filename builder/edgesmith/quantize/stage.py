@@ -20,7 +20,7 @@ from edgesmith.project.project import Project, Target
 from edgesmith.quantize.audit import Asked, Audit, audit, fused_graph
 from edgesmith.quantize.bundle_samples import write_golden, write_samples
 from edgesmith.quantize.calibrate.observation import Observed, load
-from edgesmith.quantize.dynamic import quantize_dynamic, suits
+from edgesmith.quantize.dynamic import suits
 from edgesmith.quantize.encoding import Encoding, encoding_for
 from edgesmith.quantize.judging import Judge, Judgement
 from edgesmith.quantize.library import operators_to_quantize
@@ -274,17 +274,18 @@ class _Work:
     ) -> _Candidate | None:
         """None where the model is not made for it, or, with a warning, where it fails."""
         wanted = self.target.quantize.dynamic
-        prepared = self.quantizer.prepared
-        if wanted == "never" or (wanted == "auto" and not suits(onnx_file.load(prepared))):
+        prepared = onnx_file.load(self.quantizer.prepared)
+        if wanted == "never" or (wanted == "auto" and not suits(prepared)):
             return None
         try:
-            quantize_dynamic(prepared, self.quantizer.excluded, path, events=self.context.events)
+            self.quantizer.quantize_dynamically(path)
+            return self._judged("dynamic", path, self._options(), baseline, metric)
         except ModelError as error:
             if wanted == "always":
                 raise
             self.context.events.warning(f"quantize: there is no variant {DYNAMIC}: {error.what}")
+            path.unlink(missing_ok=True)
             return None
-        return self._judged("dynamic", path, self._options(), baseline, metric)
 
     def _judged(
         self,

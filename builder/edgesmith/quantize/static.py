@@ -22,11 +22,11 @@ from edgesmith.quantize.integer_forms import (
     read_floats,
     use_integer_forms,
 )
-from edgesmith.quantize.library import library_at_work, operators_to_quantize
+from edgesmith.quantize.library import library_at_work, mend_order, operators_to_quantize
 from edgesmith.quantize.placement import float_by_choice
+from edgesmith.quantize.plain import other_gemms
 from edgesmith.quantize.ranges import write_ranges
 from edgesmith.quantize.weight_scales import weight_overrides
-from edgesmith.simplify.graph import sort_nodes, subgraphs
 
 if TYPE_CHECKING:
     import onnx
@@ -34,21 +34,22 @@ if TYPE_CHECKING:
 
 # The first whose QuantizeLinear takes float16.
 _HALF_SCALES_OPSET = 19
+_NO_HALVES = ("Concat", "Softmax")
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizationPlan:
     """What to quantize, with which ranges, and how.
 
-    `model` is a file, `ranges` those of its tensors, `method` how they were found. `in_float` names
-    the nodes that stay in float.
+    `model` is a file, `ranges` those of its tensors, `method` how they were found. `in_integers`
+    names the nodes that are to compute in integers.
     """
 
     model: Path
     ranges: Mapping[str, Range]
     method: str
     encoding: Encoding
-    in_float: frozenset[str]
+    in_integers: frozenset[str]
 
 
 def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream) -> None:
@@ -71,18 +72,18 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
             reduce_range=False,
             activation_type=_type(plan.encoding.activation_signed),
             weight_type=_type(plan.encoding.weight_signed),
-            nodes_to_exclude=sorted(plan.in_float),
+            nodes_to_exclude=[n.name for n in model.graph.node if n.name not in plan.in_integers],
             calibrate_method=quantization.CalibrationMethod.MinMax,
             calibration_cache_path=ranges,
             # Without it, whether what moves numbers is quantized depends on the order of nodes.
             extra_options={
                 "ForceQuantizeNoInputCheck": True,
                 "TensorQuantOverrides": weight_overrides(
-                    model, plan.in_float, pairs=plan.encoding.pairs
+                    model, plan.in_integers, pairs=plan.encoding.pairs
                 ),
             },
         )
-    _mend_order(output)
+    mend_order(output)
     quantized = onnx_file.load(output, shown_as="the quantized model")
     if not any(node.op_type == "QuantizeLinear" for node in quantized.graph.node):
         kinds = ", ".join(sorted({node.op_type for node in model.graph.node}))
@@ -93,15 +94,15 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     onnx_file.strip_traces(quantized)
     if feed_integers(quantized):
         events.debug("quantize: the fed integers are the first layer's quantized input")
-    in_integers = _in_integers(model, plan.in_float)
-    give_floats(quantized, in_integers)
-    read_floats(quantized, in_integers)
+    give_floats(quantized, model, plan.in_integers)
+    read_floats(quantized, plan.in_integers)
     use_integer_forms(quantized)
     pad_integers(quantized)
     onnx_file.save(quantized, output)
 
 
-def _in_integers(model: onnx.ModelProto, in_float: Collection[str]) -> frozenset[str]:
+def in_integers(model: onnx.ModelProto, in_float: Collection[str]) -> frozenset[str]:
+    """The names of the nodes that can compute in integers and are not named `in_float`."""
     operators = operators_to_quantize()
     return frozenset(
         node.name
@@ -122,7 +123,7 @@ def kept_in_float(
     """
     kept = {node.name: "it is preprocessing of integers" for node in head_nodes(model)}
     kept |= dict.fromkeys(kept_activations(model), "its bounds are no range of INT8")
-    masks, operators = set(unheld), operators_to_quantize()
+    masks, operators, halves = set(unheld), operators_to_quantize(), half_tensors(model)
     unseen = set(float_tensors(model)) - set(known) - masks
     for node in model.graph.node:
         names = {*node.input, *node.output}
@@ -130,6 +131,9 @@ def kept_in_float(
             kept[node.name] = "it takes or gives masks, which 8 bits can't hold"
         elif names & unseen and node.op_type in operators:
             kept[node.name] = "it takes or gives nothing on the calibration data"
+        elif node.op_type in _NO_HALVES and names & halves:
+            kept[node.name] = f"ONNX Runtime has no integer form of {node.op_type} for float16"
+    kept |= dict.fromkeys(other_gemms(model), "its bias is no constant row")
     chosen = float_by_choice(model, operators, {*excluded, *kept})
     kept |= dict.fromkeys(chosen, "with the conversions, integers are no faster there")
     return {name: why for name, why in kept.items() if name not in excluded}
@@ -143,16 +147,6 @@ def _require_half_scales(model: onnx.ModelProto, halves: Collection[str]) -> Non
             where="model.opset",
             hint=f"set [model] opset = {_HALF_SCALES_OPSET} or newer, or compute in float32",
         )
-
-
-def _mend_order(path: Path) -> None:
-    """The quantizer sorts nodes without looking at what bodies of If and Loop read from outside."""
-    import onnx
-
-    model = onnx.load(path)
-    if any(True for node in model.graph.node for _ in subgraphs(node)):
-        sort_nodes(model.graph)
-        onnx_file.save(model, path)
 
 
 def excluded_nodes(model: onnx.ModelProto, patterns: tuple[str, ...]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edgesmith.events import EventStream
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.padding import pad_colours, pad_depthwise
+from edgesmith.quantize.plain import plain_gemms, separate_weights, whole_pads
 from edgesmith.simplify.graph import Editing
 from edgesmith.simplify.passes import Pass
 from edgesmith.simplify.sequence import run_passes
@@ -32,11 +33,33 @@ def tailored(
     What is `excluded` from quantization, by names of nodes, is left as it is. `sizes` are those at
     which dynamic dimensions are checked. A change that fails is left out, with a warning.
     """
+    return _changed(prepared, _passes(encoding, excluded), sizes, events)
+
+
+def tailored_to_dynamic(
+    prepared: onnx.ModelProto,
+    excluded: Collection[str],
+    sizes: Mapping[str, Sequence[int]],
+    *,
+    events: EventStream,
+) -> onnx.ModelProto:
+    """The model as dynamic quantization can take it, proven in the same way."""
+    own = partial(separate_weights, excluded=excluded, each_gemm=True)
+    passes = _named([("gemms", plain_gemms), ("weights", own)])
+    return _changed(prepared, passes, sizes, events)
+
+
+def _changed(
+    prepared: onnx.ModelProto,
+    passes: Sequence[Pass],
+    sizes: Mapping[str, Sequence[int]],
+    events: EventStream,
+) -> onnx.ModelProto:
     import onnx
 
-    changed = onnx.ModelProto()
-    changed.CopyFrom(prepared)
-    found = run_passes(changed, _passes(encoding, excluded), sizes)
+    model = onnx.ModelProto()
+    model.CopyFrom(prepared)
+    found = run_passes(model, passes, sizes)
     for one in found.passes:
         if one.reason:
             events.warning(f"quantize: the pass {one.name} was dropped: {one.reason}")
@@ -44,15 +67,24 @@ def tailored(
 
 
 def _passes(encoding: Encoding, excluded: Collection[str]) -> tuple[Pass, ...]:
-    passes: list[tuple[str, Callable[[onnx.ModelProto], bool]]] = []
+    passes: list[tuple[str, Callable[[onnx.ModelProto], bool]]] = [
+        ("gemms", plain_gemms),
+        ("pads", whole_pads),
+        ("weights", partial(separate_weights, excluded=excluded)),
+    ]
     if encoding.float_silu:
         passes.append(("silu", partial(name_silu, excluded=excluded)))
     if encoding.channel_multiple > 1:
+        multiple = encoding.channel_multiple
         passes.append((
-            "depthwise channels", partial(pad_depthwise, multiple=encoding.channel_multiple)
+            "depthwise channels", partial(pad_depthwise, multiple=multiple, excluded=excluded)
         ))  # fmt: skip
     if encoding.pads_colours:
-        passes.append(("colours", pad_colours))
+        passes.append(("colours", partial(pad_colours, excluded=excluded)))
+    return _named(passes)
+
+
+def _named(passes: Sequence[tuple[str, Callable[[onnx.ModelProto], bool]]]) -> tuple[Pass, ...]:
     return tuple(Pass(name=name, run=partial(_run, edit)) for name, edit in passes)
 
 

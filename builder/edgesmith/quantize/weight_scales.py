@@ -27,28 +27,28 @@ _SPREAD, _MEAN = 0.34, 0.16
 
 
 def weight_overrides(
-    model: onnx.ModelProto, in_float: Collection[str], *, pairs: bool
+    model: onnx.ModelProto, in_integers: Collection[str], *, pairs: bool
 ) -> dict[str, list[dict[str, Any]]]:
-    """Scales for the constant weights of Conv, Gemm and MatMul outside of `in_float`, in the form
+    """Scales for the constant weights of Conv, Gemm and MatMul `in_integers`, in the form
     of onnxruntime.quantization's TensorQuantOverrides, which knows no search for them."""
     from onnx import numpy_helper
     from onnxruntime.quantization import QuantType
 
     stored = {one.name: one for one in model.graph.initializer}
     found: dict[str, list[dict[str, Any]]] = {}
-    axes: dict[str, int] = {}
     for node in model.graph.node:
-        if node.op_type not in _KINDS or node.name in in_float or node.input[1] not in stored:
+        if (
+            node.op_type not in _KINDS
+            or node.name not in in_integers
+            or node.input[1] not in stored
+        ):
             continue
-        tensor = stored[node.input[1]]
-        axis = _axis(node)
-        if len(tensor.dims) < 2 or (node.op_type == "MatMul" and len(tensor.dims) > 2):
-            continue
-        if axes.setdefault(tensor.name, axis) != axis:
-            found.pop(tensor.name, None)
+        tensor, axis = stored[node.input[1]], channel_axis(node)
+        if len(tensor.dims) < 2 or tensor.name in found:
             continue
         weights = numpy_helper.to_array(tensor)
-        scales = _scales(node, weights, axis, pairs).astype(weights.dtype)
+        least = np.finfo(weights.dtype).tiny
+        scales = np.maximum(_scales(node, weights, axis, pairs), least).astype(weights.dtype)
         zero = np.array(0, np.int8)
         found[tensor.name] = [
             {"axis": axis, "quant_type": QuantType.QInt8, "scale": np.array(s), "zero_point": zero}
@@ -57,7 +57,8 @@ def weight_overrides(
     return found
 
 
-def _axis(node: Any) -> int:
+def channel_axis(node: Any) -> int:
+    """That of the output channels in the weights of a Conv, Gemm or MatMul."""
     if node.op_type == "Conv":
         return 0
     by_rows = node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)
@@ -77,7 +78,7 @@ def best_scales(rows: Array, mates: Array | None = None) -> Array:
     """float64 [outputs] for `rows` [outputs, n], whose integers are to be within 127, and whose
     pairs, where `mates` [n] are given, within what pairs.py says.
 
-    The error of the outputs counts, of inputs spread as behind a Relu. One for rows of zeros.
+    The error of the outputs counts, of inputs spread as behind a Relu.
     """
     largest = np.abs(rows).max(axis=1, initial=0.0)
     whole = np.where(largest > 0, largest, LARGEST_WEIGHT) / LARGEST_WEIGHT
@@ -91,4 +92,6 @@ def best_scales(rows: Array, mates: Array | None = None) -> Array:
         cost = _SPREAD * (error**2).sum(axis=1) + _MEAN * error.sum(axis=1) ** 2
         best = np.where(cost < least, scales, best)
         least = np.minimum(cost, least)
-    return np.where(np.isfinite(best) & (best > 0) & (largest > 0), best, whole)
+    # Rows of zeros have no scale of their own, but biases, whose steps follow from it.
+    others = float(best[largest > 0].max(initial=0.0)) or 1 / LARGEST_WEIGHT
+    return np.where(largest > 0, best, others)

@@ -134,10 +134,10 @@ PASSES = (
     Pass(name="consecutive", run=_fuse_consecutive),
     Pass(name="transposes", run=_in_place(cancel_transposes)),
     Pass(name="convolutions", run=_fold_into_convolutions),
-    Pass(
-        name="standard-forms",
-        run=_in_place(name_hard_swish, fold_hard_sigmoid, pool_means, add_and_multiply),
-    ),
+    Pass(name="hard-swish", run=_in_place(name_hard_swish)),
+    Pass(name="hard-sigmoid", run=_in_place(fold_hard_sigmoid)),
+    Pass(name="image-means", run=_in_place(pool_means)),
+    Pass(name="constant-operands", run=_in_place(add_and_multiply)),
     Pass(name="onnxsim", run=run_onnxsim),
     Pass(name="shared-initializers", run=_in_place(share_initializers)),
 )

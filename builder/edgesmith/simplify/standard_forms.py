@@ -14,6 +14,8 @@ _LEAST_RANK = 4
 _HARD_SWISH_OPSET = 14
 _CLIP_INPUTS_OPSET = 11
 _RELATIVE = 1e-6
+# float32 and float16: what there are kernels for.
+_FLOATS = (1, 10)
 _HARD_SIGMOID = {"alpha": 0.2, "beta": 0.5}
 
 
@@ -28,12 +30,14 @@ def pool_means(model: onnx.ModelProto) -> bool:
         source = types.get(node.input[0]) if graph.is_standard(node, "ReduceMean") else None
         if source is None or source.dims is None or len(source.dims) < _LEAST_RANK:
             continue
+        if source.element not in _FLOATS:
+            continue
         rank = len(source.dims)
         if sorted(axis % rank for axis in _axes(graph, node)) != list(range(2, rank)):
             continue
         if attribute(node, "keepdims") == 0:
             pooled = graph.fresh(node.output[0])
-            flat = helper.make_node("Flatten", [pooled], [node.output[0]], f"{node.name}/flat")
+            flat = helper.make_node("Flatten", [pooled], [node.output[0]], f"{node.output[0]}/flat")
             node.output[0] = pooled
             graph.graph.node.insert(index + 1, flat)
         _become(node, "GlobalAveragePool", [node.input[0]])
@@ -55,9 +59,11 @@ def name_hard_swish(model: onnx.ModelProto) -> bool:
     graph = Editing(model)
     if graph.opset < _HARD_SWISH_OPSET:
         return False
+    types = graph.types()
     for node in graph.graph.node:
         source = _hard_swish_of(graph, node)
-        if source is not None:
+        kind = types.get(source) if source is not None else None
+        if source is not None and kind is not None and kind.element in _FLOATS:
             _become(node, "HardSwish", [source])
             graph.changed()
     return graph.close()
@@ -100,7 +106,11 @@ def _is_gate(graph: Editing, gate: str, x: str) -> bool:
 
 def _is_clipped_sum(graph: Editing, name: str, x: str) -> bool:
     clip = graph.producer.get(name)
-    if clip is None or not graph.is_standard(clip, "Clip") or _bounds(graph, clip) != (0.0, 6.0):
+    if (
+        clip is None
+        or not graph.is_standard(clip, "Clip")
+        or clip_bounds(graph, clip) != (0.0, 6.0)
+    ):
         return False
     add = graph.producer.get(clip.input[0])
     if add is None or not graph.is_standard(add, "Add") or x not in add.input:
@@ -126,7 +136,8 @@ def _number(graph: Editing, name: str) -> float | None:
     return float(value.reshape(())) if value is not None and value.size == 1 else None
 
 
-def _bounds(graph: Editing, clip: onnx.NodeProto) -> tuple[float | None, float | None]:
+def clip_bounds(graph: Editing, clip: onnx.NodeProto) -> tuple[float | None, float | None]:
+    """A Clip's least and largest value, where they are constant numbers."""
     given = [_number(graph, name) if name else None for name in clip.input[1:]]
     low, high = (*given, None, None)[:2]
     return (
@@ -176,7 +187,10 @@ def fold_hard_sigmoid(model: onnx.ModelProto) -> bool:
 
 
 def add_and_multiply(model: onnx.ModelProto) -> bool:
-    """What subtracts a constant adds one, what divides by one multiplies."""
+    """What subtracts a constant adds one; what divides by a power of two multiplies.
+
+    Other quotients would change in their last digit, which a Floor behind them could show.
+    """
     import numpy as np
 
     graph = Editing(model)
@@ -188,7 +202,8 @@ def add_and_multiply(model: onnx.ModelProto) -> bool:
             continue
         with np.errstate(divide="ignore", over="ignore"):
             changed = (-value if node.op_type == "Sub" else 1 / value).astype(value.dtype)
-        if not np.isfinite(changed).all():
+        is_exact = node.op_type == "Sub" or bool((np.abs(np.frexp(value)[0]) == 0.5).all())
+        if not np.isfinite(changed).all() or not is_exact:
             continue
         other = graph.add_constant(changed, node.input[1])
         _become(node, "Add" if node.op_type == "Sub" else "Mul", [node.input[0], other])
