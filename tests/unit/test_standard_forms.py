@@ -84,3 +84,27 @@ def test_the_features_of_a_sequence_are_no_image() -> None:
     model = graph("y = ReduceMean (x, rows)", takes="float[N,4,5] x")
     del model.graph.output[0].type.tensor_type.shape.dim[3:]
     assert formed(model) == "ReduceMean"
+
+
+def test_what_a_floor_would_show_stays_a_quotient() -> None:
+    """41 times the float nearest to 1/41 is less than 1."""
+    model = parser.parse_model(
+        '<ir_version: 9, opset_import: ["": 20]> g (int64[N] i) => (float[N] y)'
+        " <float places = {41}> { f = Cast <to = 1> (i) d = Div (f, places) y = Floor (d) }"
+    )
+    assert formed(model) == "Cast Div Floor"
+
+
+def test_means_without_names_are_told_apart() -> None:
+    model = graph(
+        "a = ReduceMean <keepdims = 0> (x, places) b = ReduceMean <keepdims = 0> (x, back)"
+        " y = Add (a, b)"
+    )
+    del model.graph.output[0].type.tensor_type.shape.dim[2:]
+    assert formed(model) == "GlobalAveragePool Flatten GlobalAveragePool Flatten Add"
+
+
+def test_only_floats_have_kernels() -> None:
+    model = graph("y = ReduceMean (x, places)", takes="int32[N,4,5,6] x")
+    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.INT32
+    assert formed(model) == "ReduceMean"
