@@ -30,7 +30,7 @@ def test_every_cpu_with_vnni_may_be_named() -> None:
         require_known_cpu(cpu, "EM_X86_64", where="the test")
 
 
-def test_weights_keep_to_seven_bits_unless_the_cpu_is_known_to_have_vnni(target: Target) -> None:
+def test_pairs_are_made_to_fit_unless_the_cpu_is_known_to_have_vnni(target: Target) -> None:
     assert encoding_for(target).name == "u8s8-pairs"
     assert encoding_for(target).pairs
     assert encoding_for(replace(target, cpu="haswell")).pairs

@@ -49,10 +49,11 @@ def describe(done: Any) -> str:
     """A few lines on a quantized model: each variant with size and metrics."""
     value = done.value
     lines = [f"{done.folder}"]
+    width = max(6, *(len(variant.name) for variant in value.variants))
     for variant in value.variants:
         metrics = ", ".join(f"{m.name} {m.value:.4g} (n = {m.samples})" for m in variant.metrics)
         size = f"{variant.onnx.total_bytes} bytes"
-        lines.append(f"  {variant.name:<6} {variant.encoding:<10} {size:>16}  {metrics}")
+        lines.append(f"  {variant.name:<{width}} {variant.encoding:<10} {size:>16}  {metrics}")
     lines.append(
         f"  calibration {value.calibration_method}; loses {value.accuracy_loss:.4g} in"
         f" {value.accuracy_metric}, the budget is {value.accuracy_budget:.4g}"
