@@ -12,7 +12,7 @@ from edgesmith.data.samples import OUTPUTS, Samples
 from edgesmith.errors import ModelError
 from edgesmith.export.candidates import declared_inputs
 from edgesmith.hashing import sha256_file
-from edgesmith.model import numeric
+from edgesmith.model import numeric, onnx_file
 from edgesmith.model.user_code import Interpreter, call_worker
 from edgesmith.project.project import Project
 from edgesmith.stages import Context, Made, Stage, StageResult
@@ -249,7 +249,9 @@ def _parity(
     exported: StageResult[ExportedModel], evaluation: StageResult[SampleSet], path: Path
 ) -> ParityCheck:
     """The worst comparison of the export with the reference over all evaluation samples."""
-    session = numeric.open_session(exported.folder / exported.value.onnx.path)
+    model = exported.folder / exported.value.onnx.path
+    session = numeric.open_session(model)
+    tolerance = numeric.tolerance_of(onnx_file.load(model, data=False))
     samples = Samples(evaluation.folder / evaluation.value.path)
     reference = Samples(path)
     checks = []
@@ -264,6 +266,7 @@ def _parity(
                 against="the source",
                 inputs=f"evaluation sample {index}",
                 sizes={},
+                tolerance_rel=tolerance,
             )
         )
     return numeric.worst(tuple(checks))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesmith.errors import ModelError
-from edgesmith.quantize.integer_forms import FORMED
+from edgesmith.quantize.placement import HEAVY
 from edgesmith.stages import scratch_folder
 from edgesmith.values import SessionOptions
 
@@ -26,6 +26,8 @@ _AS_ON_ARM = {"session.qdqisint8allowed": "1"}
 _CONVERSIONS = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
 _LAYOUTS = frozenset({"Transpose", "ReorderInput", "ReorderOutput"})
 _FLOATS = frozenset({1, 10, 11, 16})
+# Why an operator stays in float that meets values as of attention masks.
+MASKS = "it takes or gives masks, or other numbers that 8 bits can't hold"
 _BYTES = frozenset({2, 3})
 # These only move numbers: in float they cost no more than the conversion that they would save.
 _MOVING = frozenset({
@@ -159,28 +161,38 @@ def _left_in_float(
     fused: onnx.ModelProto, types: Mapping[str, int], asked: Asked
 ) -> tuple[FloatOperator, ...]:
     computing = [node for node in fused.graph.node if _kind(node, types) == "float"]
-    floats = {node.name for node in computing}
-    # What ONNX Runtime takes apart, such as HardSwish, keeps the name of its output alone.
+    names = {node.name for node in computing}
+    # What is fused or taken apart keeps the name of its output alone.
     given = {name for node in computing for name in node.output}
     constants = {one.name for one in asked.prepared.graph.initializer}
+    before = _types(asked.prepared)
     found = []
     for node in asked.prepared.graph.node:
-        in_parts = node.op_type not in asked.quantizable or node.op_type in FORMED
-        taken_apart = in_parts and bool(given & set(node.output))
-        if node.op_type in _MOVING or not (node.name in floats or taken_apart):
+        is_float = any(before.get(name) in _FLOATS for name in node.output)
+        if node.op_type in _MOVING or not is_float:
             continue
         reason, is_meant = _reason(node, constants, asked)
-        found.append(
-            FloatOperator(node=node.name, operator=node.op_type, reason=reason, is_meant=is_meant)
-        )
+        is_there = node.name in names or bool(given & set(node.output))
+        if is_there or not _can_be_integer(node, asked):
+            found.append(
+                FloatOperator(
+                    node=node.name, operator=node.op_type, reason=reason, is_meant=is_meant
+                )
+            )
     return tuple(found)
+
+
+def _can_be_integer(node: Any, asked: Asked) -> bool:
+    quantizable = node.op_type in asked.quantizable
+    return quantizable and node.name not in asked.kept and node.name not in asked.excluded
 
 
 def _reason(node: Any, constants: Collection[str], asked: Asked) -> tuple[str, bool]:
     if node.name in asked.excluded:
         return "[quantize] exclude names it", True
     if node.name in asked.kept:
-        return asked.kept[node.name], True
+        reason = asked.kept[node.name]
+        return reason, not (reason == MASKS and node.op_type in HEAVY)
     if node.op_type not in asked.quantizable:
         return f"ONNX Runtime has no integer form of {node.op_type}", False
     weighted = node.op_type in ("Conv", "ConvTranspose", "Gemm")

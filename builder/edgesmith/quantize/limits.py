@@ -51,6 +51,7 @@ def require_budget(quantized: QuantizedModel, project: Project) -> None:
         f"INT8 loses {quantized.accuracy_loss:.4g} in {quantized.accuracy_metric}, the budget is"
         f" {quantized.accuracy_budget:.4g} (best calibration: {quantized.calibration_method})",
         where=f"{project.file}, quantize.accuracy_budget, target '{quantized.target}'",
-        hint="give more calibration samples, keep sensitive layers in float with [quantize]"
-        ' exclude, raise the budget, or set precision = "fp32"',
+        hint="see that calibration yields what evaluation does (quantize/report.json tells each"
+        " tensor's range), give more calibration samples, keep sensitive layers in float with"
+        ' [quantize] exclude, raise the budget, or set precision = "fp32"',
     )

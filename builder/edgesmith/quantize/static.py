@@ -12,6 +12,7 @@ from edgesmith.errors import ModelError, UsageError
 from edgesmith.events import EventStream
 from edgesmith.model import onnx_file
 from edgesmith.quantize.activations import kept_activations
+from edgesmith.quantize.audit import MASKS
 from edgesmith.quantize.calibrate.thresholds import Range
 from edgesmith.quantize.calibrate.watched import float_tensors, half_tensors
 from edgesmith.quantize.encoding import Encoding
@@ -23,7 +24,7 @@ from edgesmith.quantize.integer_forms import (
     use_integer_forms,
 )
 from edgesmith.quantize.library import library_at_work, mend_order, operators_to_quantize
-from edgesmith.quantize.placement import float_by_choice
+from edgesmith.quantize.placement import HEAVY, float_by_choice
 from edgesmith.quantize.plain import other_gemms
 from edgesmith.quantize.ranges import write_ranges
 from edgesmith.quantize.weight_scales import weight_overrides
@@ -86,11 +87,7 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     mend_order(output)
     quantized = onnx_file.load(output, shown_as="the quantized model")
     if not any(node.op_type == "QuantizeLinear" for node in quantized.graph.node):
-        kinds = ", ".join(sorted({node.op_type for node in model.graph.node}))
-        events.warning(
-            "quantize: there is nothing to quantize, INT8 is the same as FP32: the model has"
-            f' {kinds} (set [quantize] precision = "fp32")'
-        )
+        events.warning(_nothing(model))
     onnx_file.strip_traces(quantized)
     if feed_integers(quantized):
         events.debug("quantize: the fed integers are the first layer's quantized input")
@@ -99,6 +96,19 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     use_integer_forms(quantized)
     pad_integers(quantized)
     onnx_file.save(quantized, output)
+
+
+def _nothing(model: onnx.ModelProto) -> str:
+    kinds = ", ".join(sorted({node.op_type for node in model.graph.node}))
+    if any(node.op_type in HEAVY for node in model.graph.node):
+        return (
+            "quantize: nothing is quantized, INT8 is the same as FP32: everything stays in float,"
+            " for the reasons below"
+        )
+    return (
+        "quantize: there is nothing to quantize, INT8 is the same as FP32: the model has"
+        f' {kinds} (set [quantize] precision = "fp32")'
+    )
 
 
 def in_integers(model: onnx.ModelProto, in_float: Collection[str]) -> frozenset[str]:
@@ -128,11 +138,13 @@ def kept_in_float(
     for node in model.graph.node:
         names = {*node.input, *node.output}
         if names & masks:
-            kept[node.name] = "it takes or gives masks, which 8 bits can't hold"
+            kept[node.name] = MASKS
         elif names & unseen and node.op_type in operators:
             kept[node.name] = "it takes or gives nothing on the calibration data"
         elif node.op_type in _NO_HALVES and names & halves:
             kept[node.name] = f"ONNX Runtime has no integer form of {node.op_type} for float16"
+        elif node.op_type == "QuickGelu":
+            kept[node.name] = "with AVX-512, SiLU is faster in float"
     kept |= dict.fromkeys(other_gemms(model), "its bias is no constant row")
     chosen = float_by_choice(model, operators, {*excluded, *kept})
     kept |= dict.fromkeys(chosen, "with the conversions, integers are no faster there")

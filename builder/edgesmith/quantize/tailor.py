@@ -30,7 +30,7 @@ def tailored(
 ) -> onnx.ModelProto:
     """The model for an encoding's CPUs; each change is proven to keep the outputs.
 
-    What is `excluded` from quantization, by names of nodes, is left as it is. `sizes` are those at
+    What is `excluded` from quantization, by names of nodes, stays in float. `sizes` are those at
     which dynamic dimensions are checked. A change that fails is left out, with a warning.
     """
     return _changed(prepared, _passes(encoding, excluded), sizes, events)
@@ -73,7 +73,7 @@ def _passes(encoding: Encoding, excluded: Collection[str]) -> tuple[Pass, ...]:
         ("weights", partial(separate_weights, excluded=excluded)),
     ]
     if encoding.float_silu:
-        passes.append(("silu", partial(name_silu, excluded=excluded)))
+        passes.append(("silu", name_silu))
     if encoding.channel_multiple > 1:
         multiple = encoding.channel_multiple
         passes.append((
@@ -92,7 +92,7 @@ def _run(edit: Callable[[onnx.ModelProto], bool], model: onnx.ModelProto) -> onn
     return model if edit(model) else None
 
 
-def name_silu(model: onnx.ModelProto, excluded: Collection[str] = ()) -> bool:
+def name_silu(model: onnx.ModelProto) -> bool:
     """A value times its Sigmoid is one operator, QuickGelu with alpha 1.
 
     With AVX-512 that and both conversions take 0.30 ns for each number, a Sigmoid by table and a
@@ -103,7 +103,7 @@ def name_silu(model: onnx.ModelProto, excluded: Collection[str] = ()) -> bool:
     graph = Editing(model)
     changed = False
     for node in graph.graph.node:
-        source = None if node.name in excluded else _silu_of(graph, node, excluded)
+        source = _silu_of(graph, node)
         if source is None:
             continue
         node.op_type, node.domain = "QuickGelu", _CONTRIB
@@ -118,13 +118,11 @@ def name_silu(model: onnx.ModelProto, excluded: Collection[str] = ()) -> bool:
     return graph.close() and changed
 
 
-def _silu_of(graph: Editing, node: onnx.NodeProto, excluded: Collection[str]) -> str | None:
+def _silu_of(graph: Editing, node: onnx.NodeProto) -> str | None:
     if not graph.is_standard(node, "Mul"):
         return None
     for x, gate in (tuple(node.input), tuple(node.input)[::-1]):
         made = graph.producer.get(gate)
-        if made is not None and made.name in excluded:
-            continue
         if made is not None and graph.is_standard(made, "Sigmoid") and made.input[0] == x:
             return str(x) if graph.only_user(gate) is node else None
     return None

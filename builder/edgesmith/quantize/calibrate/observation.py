@@ -28,6 +28,7 @@ OBSERVED_FILE = "observed.safetensors"
 PREPARED_FILE = "prepared.onnx"
 # A stride is walked through by steps that share no factor with it.
 _PHASE_STEP = 7919
+_FEW = 8
 _HINT = (
     "see that sample: the model is computed with it as it is; leave out what the model is not"
     " made for"
@@ -57,6 +58,11 @@ def observe_stage(
 
     def make(folder: Path) -> Made[Observed]:
         prepare(model, folder / PREPARED_FILE)
+        if calibration.value.count < _FEW:
+            context.events.warning(
+                f"observe: ranges from {calibration.value.count} calibration samples hold for"
+                " little else: a hundred are usual"
+            )
         found = observe(folder / PREPARED_FILE, samples, events=context.events)
         save(found, folder / OBSERVED_FILE)
         value = Observed(
