@@ -133,9 +133,7 @@ def test_silu_is_one_operator_in_float_or_two_in_integers(tmp_path: Path) -> Non
     assert "QuickGelu" not in found[1]
     assert (found[1]["QLinearSigmoid"], found[1]["QLinearMul"]) == (1, 1)
     assert "QuickGelu" not in found[2]
-    losses = [sqnr_db(tmp_path / name, {"x": IMAGES[1]}) for name in "abc"]
-    assert min(losses) > 28
-    assert losses[0] > losses[1]
+    assert min(sqnr_db(tmp_path / name, {"x": IMAGES[1]}) for name in "abc") > 28
 
 
 @pytest.mark.parametrize("encoding", [U8S8, TAILORED], ids=["plain", "tailored"])

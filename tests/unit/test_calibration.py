@@ -259,6 +259,7 @@ def quantize(folder: Path, model: onnx.ModelProto, inputs: Array) -> Path:
         method="minmax",
         encoding=encoding,
         in_integers=frozenset(node.name for node in onnx.load(folder / "prepared.onnx").graph.node),
+        scales={},
     )
     quantize_static(plan, folder / "int8.onnx", events=EventStream())
     return folder / "int8.onnx"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgesmith.events import EventStream
 from edgesmith.model import onnx_file
@@ -27,7 +27,7 @@ from edgesmith.quantize.static import (
     quantize_static,
 )
 from edgesmith.quantize.tailor import tailored, tailored_to_dynamic
-from edgesmith.quantize.weight_scales import LARGEST_WEIGHT
+from edgesmith.quantize.weight_scales import LARGEST_WEIGHT, weight_overrides
 
 if TYPE_CHECKING:
     import onnx
@@ -109,6 +109,10 @@ class Quantizer:
         )
 
     @cached_property
+    def _scales(self) -> dict[str, list[dict[str, Any]]]:
+        return weight_overrides(self.model, self.in_integers, pairs=self.encoding.pairs)
+
+    @cached_property
     def _path(self) -> Path:
         onnx_file.save(self.model, self.folder / "tailored.onnx")
         return self.folder / "tailored.onnx"
@@ -156,6 +160,7 @@ class Quantizer:
             method=method,
             encoding=self.encoding,
             in_integers=self.in_integers,
+            scales=self._scales,
         )
         quantize_static(plan, path, events=self.events)
         quantized = onnx_file.load(path)

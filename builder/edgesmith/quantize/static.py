@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgesmith.errors import ModelError, UsageError
 from edgesmith.events import EventStream
@@ -27,7 +27,6 @@ from edgesmith.quantize.library import library_at_work, mend_order, operators_to
 from edgesmith.quantize.placement import HEAVY, float_by_choice
 from edgesmith.quantize.plain import other_gemms
 from edgesmith.quantize.ranges import write_ranges
-from edgesmith.quantize.weight_scales import weight_overrides
 
 if TYPE_CHECKING:
     import onnx
@@ -43,7 +42,8 @@ class QuantizationPlan:
     """What to quantize, with which ranges, and how.
 
     `model` is a file, `ranges` those of its tensors, `method` how they were found. `in_integers`
-    names the nodes that are to compute in integers.
+    names the nodes that are to compute in integers, `scales` are those of weights, as
+    weight_overrides() gives them.
     """
 
     model: Path
@@ -51,6 +51,7 @@ class QuantizationPlan:
     method: str
     encoding: Encoding
     in_integers: frozenset[str]
+    scales: Mapping[str, list[dict[str, Any]]]
 
 
 def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream) -> None:
@@ -79,9 +80,7 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
             # Without it, whether what moves numbers is quantized depends on the order of nodes.
             extra_options={
                 "ForceQuantizeNoInputCheck": True,
-                "TensorQuantOverrides": weight_overrides(
-                    model, plan.in_integers, pairs=plan.encoding.pairs
-                ),
+                "TensorQuantOverrides": dict(plan.scales),
             },
         )
     mend_order(output)

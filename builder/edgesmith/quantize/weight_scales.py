@@ -19,8 +19,10 @@ LARGEST_WEIGHT = 127
 _KINDS = ("Conv", "Gemm", "MatMul")
 # Of the scale by which the largest weight is the largest integer: below it weights are clipped,
 # above it pairs are less often.
-_CLIPPING = np.linspace(0.8, 1.0, 11)
-_LOOSER = np.linspace(1.1, 2.0, 10)
+_CLIPPING = np.linspace(0.84, 1.0, 5)
+_LOOSER = np.array([1.15, 1.3, 1.45, 1.6, 1.8, 2.0])
+# Numbers of float32 in one array.
+_AT_ONCE = 4_000_000
 # Second moment about the mean, and squared mean, of what a layer takes: those of a normally
 # distributed value behind a Relu. Errors of one sign add up by the mean.
 _SPREAD, _MEAN = 0.34, 0.16
@@ -66,7 +68,7 @@ def channel_axis(node: Any) -> int:
 
 
 def _scales(node: Any, weights: Array, axis: int, pairs: bool) -> Array:
-    rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.float64)
+    rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
     if not pairs:
         return best_scales(rows)
     depthwise = is_depthwise(node, weights.shape)
@@ -80,18 +82,29 @@ def best_scales(rows: Array, mates: Array | None = None) -> Array:
 
     The error of the outputs counts, of inputs spread as behind a Relu.
     """
-    largest = np.abs(rows).max(axis=1, initial=0.0)
-    whole = np.where(largest > 0, largest, LARGEST_WEIGHT) / LARGEST_WEIGHT
+    at_once = max(1, _AT_ONCE // max(1, rows.shape[1]))
+    parts = [
+        _best_of(rows[first : first + at_once].astype(np.float32), mates)
+        for first in range(0, len(rows), at_once)
+    ]
+    found = np.concatenate([*parts, np.empty(0)])
+    # Rows of zeros have no scale of their own, but biases, whose steps follow from it.
+    others = float(found.max(initial=0.0)) or 1 / LARGEST_WEIGHT
+    return np.where(found > 0, found, others)
+
+
+def _best_of(rows: Array, mates: Array | None) -> Array:
+    """The scale of each row, zero for rows of zeros."""
+    whole = np.abs(rows).max(axis=1, initial=0.0).astype(np.float64) / LARGEST_WEIGHT
     best, least = whole, np.full(len(rows), np.inf)
     for factor in _CLIPPING if mates is None else np.concatenate([_CLIPPING, _LOOSER]):
-        scales = whole * factor
-        integers = np.clip(np.rint(rows / scales[:, None]), -LARGEST_WEIGHT, LARGEST_WEIGHT)
+        steps = np.where(whole > 0, whole * factor, 1.0).astype(np.float32)[:, None]
+        integers = np.clip(np.rint(rows / steps), -LARGEST_WEIGHT, LARGEST_WEIGHT)
         if mates is not None:
             integers = secured(integers, mates)
-        error = integers * scales[:, None] - rows
-        cost = _SPREAD * (error**2).sum(axis=1) + _MEAN * error.sum(axis=1) ** 2
-        best = np.where(cost < least, scales, best)
+        error = integers * steps - rows
+        cost = _SPREAD * np.einsum("ij,ij->i", error, error, dtype=np.float64)
+        cost += _MEAN * error.sum(axis=1, dtype=np.float64) ** 2
+        best = np.where(cost < least, whole * factor, best)
         least = np.minimum(cost, least)
-    # Rows of zeros have no scale of their own, but biases, whose steps follow from it.
-    others = float(best[largest > 0].max(initial=0.0)) or 1 / LARGEST_WEIGHT
-    return np.where(largest > 0, best, others)
+    return np.where(whole > 0, best, 0.0)

@@ -46,7 +46,7 @@ def is_depthwise(node: Any, shape: tuple[int, ...]) -> bool:
 
 def secured(integers: Array, mates: Array) -> Array:
     """Pairs whose sum is too large share what is too much; [..., n] as given."""
-    found = integers.astype(np.float64)
+    found = integers.astype(np.float32)
     own = np.arange(mates.size)
     first = own[mates > own]
     second = mates[first]
