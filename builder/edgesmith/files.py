@@ -133,7 +133,7 @@ def replacing_folder(final: Path) -> Iterator[Path]:
         with host_file_errors(final):
             _swap(work, final)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _remove(work)
 
 
 def _swap(work: Path, final: Path) -> None:
@@ -141,14 +141,25 @@ def _swap(work: Path, final: Path) -> None:
         work.rename(final)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{final.name}.old-", dir=final.parent))
-    final.rename(old / final.name)
     try:
+        final.rename(old / final.name)
         work.rename(final)
-    except OSError:
-        (old / final.name).rename(final)
+    except BaseException:
+        # An interrupt may come between the two.
+        if not final.exists():
+            (old / final.name).rename(final)
         raise
     finally:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    """Whole, even if an interrupt arrives meanwhile: that goes on afterwards."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
