@@ -12,12 +12,13 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from image_project import prepared_model
-from int8_sides import OPTIONS, Feeds, by_nncf, by_the_library, quantizer
+from int8_sides import OPTIONS, Feeds, by_nncf, by_the_library, quantizer, runs
 from measure import verdict
 
 from edgesmith.model import numeric
@@ -79,12 +80,9 @@ def compared(title: str, folder: Path) -> bool:
 
 def interleaved(sessions: dict[str, Any], feeds: Feeds) -> dict[str, list[float]]:
     """Milliseconds of single inferences; those that cannot run are left out."""
-    for name in list(sessions):
-        try:
-            sessions[name].run(None, feeds)
-        except Exception as error:
-            print(f"  {name} does not run: {str(error).splitlines()[0][-120:]}")
-            del sessions[name]
+    sessions = {
+        name: one for name, one in sessions.items() if runs(name, partial(one.run, None, feeds))
+    }
     times: dict[str, list[float]] = {name: [] for name in sessions}
     for _ in range(ROUNDS):
         for name, session in sessions.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def by_the_library(model: Path, calibration: Sequence[Feeds], path: Path, method
     few = method != "MinMax"
     taken = calibration[:_MOST_FOR_HISTOGRAMS] if few else calibration
 
-    # The library is untyped.
+    # onnxruntime.quantization is untyped: its base class is Any.
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
             self._left: Iterator[Feeds] = iter(taken)
@@ -110,15 +111,21 @@ def by_nncf(model: Path, calibration: Sequence[Feeds], path: Path, *, fast: bool
             ),
         )
         onnx.save(made, path)
-        if _runs(path, calibration[0]):
+        if runs(path.name, partial(_run_once, path, calibration[0])):
             return path
     raise RuntimeError(f"{path}: ONNX Runtime runs none of what NNCF made")
 
 
-def _runs(path: Path, feeds: Feeds) -> bool:
+def _run_once(path: Path, feeds: Feeds) -> None:
+    numeric.open_session(path, OPTIONS).run(None, dict(feeds))
+
+
+def runs(title: str, run: Callable[[], object]) -> bool:
+    """Whether ONNX Runtime can run what a tool made; its reason is printed."""
     try:
-        numeric.open_session(path, OPTIONS).run(None, dict(feeds))
+        run()
     except Exception as error:
-        print(f"  {path.name} does not run: {str(error).splitlines()[0][-120:]}")
+        # ONNX Runtime's errors have no class of their own.
+        print(f"  {title} does not run: {str(error).splitlines()[0][-120:]}")
         return False
     return True

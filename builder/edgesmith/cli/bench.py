@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
-from edgesmith.cli.flash import DeviceResult, is_built, run_on_devices
+from edgesmith.cli.flash import DeviceResult, run_on_devices
 from edgesmith.cli.report import style_of
 from edgesmith.cli.session import Outcome, Session
 from edgesmith.cli.targets import add_device_option
@@ -156,7 +156,7 @@ def _plan(session: Session, name: str) -> DeviceResult:
     project = session.project()
     device = project.device(name)
     folder = project.stage_folder("bundle", device.target)
-    built, bench = is_built(folder, device.target), device.bench
+    built, bench = folder.exists(), device.bench
     if built:
         release = open_release(folder, target=device.target)
         bench = available(bench, release, session.events)

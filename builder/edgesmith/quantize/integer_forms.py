@@ -100,13 +100,11 @@ def _as_product(graph: Editing, node: Any, gate: _Gate, dtype: Any) -> None:
     told = _scalar(graph, 1 / _STEPS, f"{name}/told")
     total = _shifted(graph, node, gate, dtype)
     integers, factor = graph.fresh(f"{name}/integers"), graph.fresh(f"{name}/factor")
-    position = list(graph.graph.node).index(node)
-    new = [
+    graph.insert_before(
+        node,
         helper.make_node("QuantizeLinear", [total, scale, lowest], [integers], f"{node.name}/q"),
         helper.make_node("DequantizeLinear", [integers, told, lowest], [factor], f"{node.name}/dq"),
-    ]
-    for offset, one in enumerate(new):
-        graph.graph.node.insert(position + offset, one)
+    )
     node.op_type = "Mul"
     node.input.append(factor)
 
@@ -120,13 +118,11 @@ def _shifted(graph: Editing, node: Any, gate: _Gate, dtype: Any) -> str:
     lowest = graph.add_constant(np.array(limits.min, dtype), f"{name}/shift_zero")
     scale = _scalar(graph, gate.shift / _STEPS, f"{name}/shift_scale")
     shift, total = graph.fresh(f"{name}/shift"), graph.fresh(f"{name}/shifted")
-    position = list(graph.graph.node).index(node)
-    new = [
+    graph.insert_before(
+        node,
         helper.make_node("DequantizeLinear", [constant, scale, lowest], [shift], f"{node.name}/c"),
         helper.make_node("Add", [node.input[0], shift], [total], f"{node.name}/add"),
-    ]
-    for offset, one in enumerate(new):
-        graph.graph.node.insert(position + offset, one)
+    )
     return total
 
 

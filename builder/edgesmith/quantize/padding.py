@@ -80,7 +80,7 @@ def pad_colours(model: onnx.ModelProto, excluded: Collection[str] = ()) -> bool:
         pads[_RANK + 1] = _PADDED_COLOURS - _COLOURS
         amounts = graph.add_constant(pads, f"{padded}/pads")
         pad = helper.make_node("Pad", [source, amounts], [padded], name=f"{node.name}/pad")
-        graph.graph.node.insert(list(graph.graph.node).index(node), pad)
+        graph.insert_before(node, pad)
         graph.set_input(node, 0, padded)
         wider = _padded(weights, 1, _PADDED_COLOURS)
         graph.set_input(node, 1, graph.add_constant(wider, node.input[1]))

@@ -67,7 +67,6 @@ class _Search:
         self, model: onnx.ModelProto, quantizable: Collection[str], floats: frozenset[str]
     ) -> None:
         self.nodes = list(model.graph.node)
-        constants = {one.name for one in model.graph.initializer}
         able = [
             index
             for index, node in enumerate(self.nodes)
@@ -78,7 +77,7 @@ class _Search:
         self._heavy = {i for i in able if is_heavy(self.nodes[i], ranks)}
         self.products = sorted(products - self._heavy)
         self.free = [i for i in able if i not in self._heavy | products]
-        self._tensors = _tensors(model, self.nodes, constants)
+        self._tensors = _tensors(model, self.nodes, ranks.keys())
         self._touching: dict[int, list[_Tensor]] = defaultdict(list)
         for one in self._tensors:
             for index in {one.maker, *one.users} - {None}:
@@ -151,7 +150,7 @@ def is_heavy(node: Any, ranks: Mapping[str, int]) -> bool:
     return ranks.get(node.input[1]) == _MATRIX and node.input[0] not in ranks
 
 
-def _tensors(model: onnx.ModelProto, nodes: list[Any], constants: set[str]) -> list[_Tensor]:
+def _tensors(model: onnx.ModelProto, nodes: list[Any], constants: Collection[str]) -> list[_Tensor]:
     makers = {name: index for index, node in enumerate(nodes) for name in node.output if name}
     users: dict[str, list[int]] = defaultdict(list)
     for index, node in enumerate(nodes):

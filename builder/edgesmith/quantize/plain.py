@@ -88,9 +88,9 @@ def plain_gemms(model: onnx.ModelProto) -> bool:
         if weights is None or weights.ndim != 2:
             continue
         alpha, beta = (_factor(node, name) for name in ("alpha", "beta"))
-        columns = weights.shape[0 if attribute(node, "transB") else 1]
-        bias = graph.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+        columns = weights.shape[channel_axis(node)]
         has_bias = len(node.input) > 2 and bool(node.input[2])
+        bias = graph.constant(node.input[2]) if has_bias else None
         if has_bias and (bias is None or not _is_row(bias, columns)):
             continue
         if bias is not None and (beta != 1 or bias.shape != (columns,)):

@@ -71,14 +71,12 @@ class Quantizer:
 
         Raises UsageError for a pattern that means no node.
         """
-        return tailored(
-            self._prepared, self.encoding, self.excluded, self.sizes, events=self.events
-        )
+        return tailored(self.source, self.encoding, self.excluded, self.sizes, events=self.events)
 
     @cached_property
     def excluded(self) -> frozenset[str]:
         """The names of the nodes that `exclude` means."""
-        return frozenset(excluded_nodes(self._prepared, self.exclude))
+        return frozenset(excluded_nodes(self.source, self.exclude))
 
     @cached_property
     def kept(self) -> dict[str, str]:
@@ -93,7 +91,8 @@ class Quantizer:
         return in_integers(self.model, self.excluded | self.kept.keys())
 
     @cached_property
-    def _prepared(self) -> onnx.ModelProto:
+    def source(self) -> onnx.ModelProto:
+        """The float model as it was observed."""
         return onnx_file.load(self.prepared)
 
     @cached_property
@@ -147,7 +146,7 @@ class Quantizer:
     def quantize_dynamically(self, path: Path) -> None:
         """Writes the model that finds ranges in every inference; raises ModelError."""
         model = tailored_to_dynamic(
-            self._prepared, self.excluded, self.sizes, events=self.events
+            self.source, self.excluded, self.sizes, events=self.events
         )  # fmt: skip
         onnx_file.save(model, source := self.folder / "dynamic.onnx")
         quantize_dynamic(source, self.excluded, path, events=self.events)

@@ -203,8 +203,10 @@ class _Work:
             if dynamic is not None:
                 tried.append(dynamic)
                 made[DYNAMIC] = dynamic.judgement
+        # Quantized forms multiply as often; not all of their operators have shapes to count by.
+        count = multiply_adds_per_sample(onnx_file.load(folder / "fp32.onnx", data=False))
         variants = tuple(
-            self._variant(folder, name, judgement.metrics) for name, judgement in made.items()
+            self._variant(folder, name, one.metrics, count) for name, one in made.items()
         )
         judged = (baseline, *(candidate.judgement for candidate in tried))
         read = sorted({one for judgement in judged for one in judgement.dependencies})
@@ -276,8 +278,7 @@ class _Work:
     ) -> _Candidate | None:
         """None where the model is not made for it, or, with a warning, where it fails."""
         wanted = self.target.quantize.dynamic
-        prepared = onnx_file.load(self.quantizer.prepared)
-        if wanted == "never" or (wanted == "auto" and not suits(prepared)):
+        if wanted == "never" or (wanted == "auto" and not suits(self.quantizer.source)):
             return None
         try:
             self.quantizer.quantize_dynamically(path)
@@ -303,13 +304,13 @@ class _Work:
         self.context.events.debug(f"quantize: {method} loses {lost:.4g} in {metric}")
         return _Candidate(method=method, path=path, judgement=judgement, loss=lost, model=model)
 
-    def _variant(self, folder: Path, name: str, metrics: tuple[MetricValue, ...]) -> Variant:
+    def _variant(
+        self, folder: Path, name: str, metrics: tuple[MetricValue, ...], multiply_adds: int | None
+    ) -> Variant:
         static = self.encoding.name if self.encoding else ""
         encoding = {"fp32": "float", "int8": static, DYNAMIC: "dynamic"}[name]
         path = folder / f"{name}.onnx"
         model = onnx_file.load(path, data=False)
-        # Quantized forms multiply as often; not all of their operators have shapes to count by.
-        plain = onnx_file.load(folder / "fp32.onnx", data=False)
         return Variant(
             name=name,
             onnx=onnx_file.describe(model, path),
@@ -320,7 +321,7 @@ class _Work:
             threads=self.target.bench.threads[0],
             self_test_min_sqnr_db=SELF_TEST_MIN_SQNR_DB[name],
             metrics=metrics,
-            multiply_adds_per_sample=multiply_adds_per_sample(plain),
+            multiply_adds_per_sample=multiply_adds,
         )
 
     def _write_report(self, folder: Path, value: QuantizedModel, tried: list[_Candidate]) -> None:

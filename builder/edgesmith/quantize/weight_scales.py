@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgesmith.quantize.rounding.layers import by_rows
 from edgesmith.quantize.rounding.pairs import is_depthwise, mates_of, secured
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ def channel_axis(node: Any) -> int:
     """That of the output channels in the weights of a Conv, Gemm or MatMul."""
     if node.op_type == "Conv":
         return 0
-    by_rows = node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)
-    return 0 if by_rows else 1
+    return 0 if by_rows(node) else 1
 
 
 def _scales(node: Any, weights: Array, axis: int, pairs: bool) -> Array:

@@ -111,6 +111,13 @@ class Editing:
             self.users.setdefault(new, []).append(node)
         self._changed = True
 
+    def insert_before(self, node: onnx.NodeProto, *new: onnx.NodeProto) -> None:
+        """Puts nodes, in their order, where `node` stands."""
+        position = list(self.graph.node).index(node)
+        for offset, one in enumerate(new):
+            self.graph.node.insert(position + offset, one)
+        self._changed = True
+
     def add_constant(self, value: Array, like: str) -> str:
         """A new initializer, named after `like`."""
         from onnx import numpy_helper

@@ -54,7 +54,7 @@ class Layer:
         from onnx import numpy_helper
 
         held = numpy_helper.to_array(self.tensor).astype(np.float32)
-        if self.node.op_type != "Conv" and not _by_rows(self.node):
+        if self.node.op_type != "Conv" and not by_rows(self.node):
             held = held.T
         return held.reshape(self.shape)
 
@@ -72,7 +72,7 @@ class Layer:
         flat = integers.reshape(-1, self.inputs)
         if self.node.op_type == "Conv":
             return flat
-        return flat if _by_rows(self.node) else np.ascontiguousarray(flat.T)
+        return flat if by_rows(self.node) else np.ascontiguousarray(flat.T)
 
 
 def layers_of(prepared: onnx.ModelProto, quantized: onnx.ModelProto) -> list[Layer]:
@@ -128,7 +128,7 @@ def _is_plain(node: Any) -> bool:
     return attributes.get("auto_pad", b"NOTSET") in (b"NOTSET", b"VALID")
 
 
-def _by_rows(node: Any) -> bool:
+def by_rows(node: Any) -> bool:
     """Whether a Gemm stores an output's weights side by side."""
     return node.op_type == "Gemm" and bool(attributes_of(node).get("transB"))
 
@@ -139,7 +139,7 @@ def _shape(node: Any, dims: tuple[int, ...]) -> tuple[int, int, int] | None:
         return groups, dims[0] // groups, math.prod(dims[1:])
     if len(dims) != 2:
         return None
-    return (1, *dims) if _by_rows(node) else (1, dims[1], dims[0])
+    return (1, *dims) if by_rows(node) else (1, dims[1], dims[0])
 
 
 def _conv_rows(layer: Layer, array: Array, most: int, generator: np.random.Generator) -> Array:

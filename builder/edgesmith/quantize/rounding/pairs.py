@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgesmith.quantize.rounding.layers import by_rows
+
 if TYPE_CHECKING:
     import onnx
 
@@ -98,7 +100,6 @@ def _secured_as_stored(node: Any, integers: Array) -> Array:
         depthwise = is_depthwise(node, integers.shape)
         mates = mates_of(math.prod(integers.shape[1:]), kernel, is_depthwise=depthwise)
         return secured(integers.reshape(integers.shape[0], -1), mates).reshape(integers.shape)
-    by_rows = node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)
-    rows = integers if by_rows else integers.swapaxes(-1, -2)
+    rows = integers if by_rows(node) else integers.swapaxes(-1, -2)
     rows = secured(rows, mates_of(rows.shape[-1]))
-    return rows if by_rows else rows.swapaxes(-1, -2)
+    return rows if by_rows(node) else rows.swapaxes(-1, -2)
