@@ -1,0 +1,1 @@
+"""The model in half precision (FP16), for GPUs."""
