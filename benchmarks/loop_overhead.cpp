@@ -36,9 +36,8 @@ void need(const Status& status) {
 
 Session harness_session(const char* model) {
   WantedSession wanted;
-  wanted.provider = "cpu";
   wanted.optimization_level = "all";
-  return need(Session::open(model, need(session_settings(wanted)).settings));
+  return need(Session::open(model, need(session_settings(wanted))));
 }
 
 // The first sample, for as long as the session lives.

@@ -17,7 +17,7 @@ from edgesmith.quantize.calibrate.observation import observe
 from edgesmith.quantize.encoding import Encoding
 from edgesmith.quantize.prepare import prepare
 from edgesmith.quantize.quantizer import Quantizer
-from edgesmith.quantize.stage import NO_SILENT_QUANTIZATION
+from edgesmith.quantize.variants import NO_SILENT_QUANTIZATION
 from edgesmith.values import SessionOptions
 
 Array = np.ndarray[Any, Any]
@@ -26,7 +26,7 @@ U8S8 = Encoding(
     exact_here=True,
 )  # fmt: skip
 GUARDED = SessionOptions(config=NO_SILENT_QUANTIZATION)
-AS_WRITTEN = SessionOptions(graph_optimization_level="none", config=NO_SILENT_QUANTIZATION)
+AS_WRITTEN = SessionOptions(graph_optimization_level="disable", config=NO_SILENT_QUANTIZATION)
 
 
 def drawn(*shape: int, seed: int = 0) -> Array:

@@ -13,6 +13,7 @@ from edgesmith.compile.compilers import Compiler, system_compiler, zig_compiler
 from edgesmith.compile.downloads import Downloads, fetch
 from edgesmith.compile.own_runtime import resolved
 from edgesmith.compile.stage import CompileSettings, compile_project
+from edgesmith.generate.plugins import plugin_digests
 from edgesmith.generate.request import GenerateRequest, VariantFile
 from edgesmith.generate.stage import write_project
 from edgesmith.hashing import sha256_tree
@@ -94,6 +95,10 @@ def generate_stage(
             "default_variant": value.default_variant,
             "samples": [value.golden.sha256, value.evaluation.sha256],
             "target": [target.name, target.platform.record()],
+            "session": [to_record(v.session_options) for v in value.variants],
+            "providers": {
+                name: [one.record(), plugin_digests(one)] for name, one in target.providers.items()
+            },
             "compiler": [str(target.toolchain.file or ""), compiler.abi],
             "templates": _tree_digest("templates"),
             "runtime": _tree_digest("runtime_cpp"),
@@ -126,6 +131,7 @@ def _generate_request(
         downloads=downloads,
         tools=tool_versions(),
         edgesmith_version=__version__,
+        providers=target.providers,
     )
 
 
@@ -161,6 +167,7 @@ def bundle_stage(
             "metrics": list(request.metrics),
             "onnx": dict(request.onnx_sha256),
             "quantization": dict(request.quantization),
+            "providers": {name: one.record() for name, one in request.providers.items()},
         },
         value_type=Bundle,
         make=make,
@@ -192,6 +199,7 @@ def _bundle_request(
         edgesmith_version=__version__,
         source_sha256=exported.onnx.sha256,
         onnx_sha256=onnx,
+        providers=target.providers,
         quantization=summary,
         kernels_fit_here=kernels_fit_here(target),
     )

@@ -6,7 +6,7 @@ import functools
 import platform as host
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -81,6 +81,17 @@ class ConanFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DriverFacts:
+    """What an execution provider needs that only the device can have.
+
+    `products` are names with the versions that fit; `libraries` those that it opens by itself.
+    """
+
+    products: Mapping[str, str]
+    libraries: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Platform:
     """One platform: its runtime, toolchains and what its models may contain.
 
@@ -88,10 +99,15 @@ class Platform:
     program may need, `cpu_features` what it may use unasked, by its names in /proc/cpuinfo.
     `cpu` is what its targets have unless they say another.
     `gcc_prefix` stands before the names of the platform's cross compilers.
+    `providers` are the runtime's execution providers in the order of preference; `provider_of` is
+    the one for a variant, by precision; `drivers` tells of those that need more than the bundle.
+    `system_libraries` are needed beside those that every glibc system has.
     """
 
     name: str
     providers: tuple[str, ...]
+    precision: str
+    provider_of: Mapping[str, str]
     int8_encoding: str
     max_opset: int
     max_ir_version: int
@@ -103,6 +119,8 @@ class Platform:
     zig: ZigFacts
     conan: ConanFacts
     gcc_prefix: str
+    system_libraries: tuple[str, ...] = ()
+    drivers: Mapping[str, DriverFacts] = field(default_factory=dict)
     cpu: str | None = None
 
     def record(self) -> dict[str, Any]:
@@ -112,7 +130,7 @@ class Platform:
 
 def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, tuple):
@@ -142,6 +160,8 @@ def _platform(name: str, table: dict[str, Any]) -> Platform:
     return Platform(
         name=name,
         providers=tuple(table["providers"]),
+        precision=table["precision"],
+        provider_of=MappingProxyType(table["provider_of"]),
         int8_encoding=table["int8_encoding"],
         max_opset=table["max_opset"],
         max_ir_version=table["max_ir_version"],
@@ -153,4 +173,12 @@ def _platform(name: str, table: dict[str, Any]) -> Platform:
         zig=ZigFacts(**table["zig"], glibc_floor=table["floors"]["GLIBC"]),
         conan=ConanFacts(**table["conan"]),
         gcc_prefix=table["gcc_prefix"],
+        system_libraries=tuple(table.get("system_libraries", ())),
+        drivers=MappingProxyType({k: _driver(v) for k, v in table.get("drivers", {}).items()}),
+    )
+
+
+def _driver(table: dict[str, Any]) -> DriverFacts:
+    return DriverFacts(
+        products=MappingProxyType(table["products"]), libraries=tuple(table["libraries"])
     )

@@ -75,6 +75,16 @@ class Fields {
     return type == json::value_t::object ? kEmptyObject : kEmptyArray;
   }
 
+  /// An object whose entries are all text; it may be left out.
+  std::map<std::string, std::string> texts(const char* key) {
+    std::map<std::string, std::string> found;
+    for (const auto& [name, value] : part(key, json::value_t::object, false).items()) {
+      if (!value.is_string()) fail(key, "has an entry that is no text: " + name);
+      if (value.is_string()) found[name] = value.get<std::string>();
+    }
+    return found;
+  }
+
   void fail(const std::string& key, const std::string& what) {
     const std::string dot = where_.empty() || key.empty() ? "" : ".";
     if (problem_.empty()) problem_ = where_ + dot + key + " " + what;
@@ -114,11 +124,7 @@ Result<Variant> parse_variant(const json& entry, const std::string& where) {
   Fields options(fields.part("session_options", json::value_t::object, false),
                  where + ".session_options");
   variant.optimization_level = options.text("graph_optimization_level", "all");
-  const json& config = options.part("config", json::value_t::object, false);
-  for (const auto& [key, value] : config.items()) {
-    if (!value.is_string()) options.fail("config", "has an entry that is no text: " + key);
-    if (value.is_string()) variant.config[key] = value.get<std::string>();
-  }
+  variant.config = options.texts("config");
   Fields operations(fields.part("operations", json::value_t::object, false), where + ".operations");
   variant.multiply_adds_per_sample = operations.count("multiply_adds_per_sample");
   if (!is_safe_relative_path(variant.path)) fields.fail("path", "is not a safe relative path");
@@ -126,6 +132,20 @@ Result<Variant> parse_variant(const json& entry, const std::string& where) {
   if (!operations.problem().empty()) return bad(operations.problem());
   if (!options.problem().empty()) return bad(options.problem());
   return variant;
+}
+
+Result<ProviderSettings> parse_provider(const std::string& name, const json& entry) {
+  Fields fields(entry, "providers." + name);
+  ProviderSettings provider;
+  provider.name = name;
+  provider.library = fields.text("library", "");
+  provider.options = fields.texts("options");
+  provider.device = fields.texts("device");
+  if (!provider.library.empty() && !is_safe_relative_path(provider.library)) {
+    fields.fail("library", "is not a safe relative path");
+  }
+  if (!fields.problem().empty()) return bad(fields.problem());
+  return provider;
 }
 
 std::optional<unsigned> parse_mode(const std::string& text) {
@@ -182,6 +202,11 @@ Status parse_lists(Fields& fields, Manifest& manifest) {
     manifest.files.push_back(std::move(*file));
   }
   if (Status status = check_places(paths); !status) return status;
+  for (const auto& [name, entry] : fields.part("providers", json::value_t::object, false).items()) {
+    auto provider = parse_provider(name, entry);
+    if (!provider) return provider.error();
+    manifest.providers.emplace(name, std::move(*provider));
+  }
   for (const json& metric : fields.part("metrics", json::value_t::array, false)) {
     if (!metric.is_string()) return bad("metrics has an entry that is no text");
     manifest.metrics.push_back(metric.get<std::string>());

@@ -1,50 +1,16 @@
 #include "edgesmith/session.hpp"
 
-// Headers newer than the library are safe only if no static initializer asks for their version.
-#define ORT_API_MANUAL_INIT
-#include <onnxruntime_cxx_api.h>
-
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <utility>
+
+#include "ort.hpp"
+#include "provider_setup.hpp"
 
 namespace edgesmith {
 namespace {
 
-// The lowest API version with everything used here; platforms ship runtimes from 1.24 on, and 17
-// leaves room for vendors' older builds.
-constexpr std::uint32_t kApiVersion = 17;
-
 Error model_error(const std::string& message) { return {ErrorCode::kModelOrData, message}; }
-
-/// Runs `work`, turning what ONNX Runtime throws into an Error.
-template <typename Work>
-auto guarded(ErrorCode code, const std::string& what, Work work) -> decltype(work()) {
-  try {
-    return work();
-  } catch (const std::exception& failure) {
-    return Error{code, what + ": " + failure.what()};
-  }
-}
-
-/// ONNX Runtime's own builds report use of a model to its maker, and keep an identifier of the
-/// device below the home folder, unless this stands in the environment before the first session. A
-/// device is its owner's: whoever wants that sets the variable to 0.
-void keep_silent() { ::setenv("ORT_DISABLE_TELEMETRY", "1", 0); }
-
-Status initialize_api() {
-  keep_silent();
-  const OrtApi* api = OrtGetApiBase()->GetApi(kApiVersion);
-  if (api == nullptr) {
-    return Error{ErrorCode::kHarness,
-                 std::string("ONNX Runtime ") + OrtGetApiBase()->GetVersionString() +
-                     " does not offer API version " + std::to_string(kApiVersion) +
-                     "; use release 1.17 or later"};
-  }
-  Ort::InitApi(api);
-  return Done{};
-}
 
 struct TypePair {
   DataType ours;
@@ -92,16 +58,7 @@ GraphOptimizationLevel to_runtime(OptimizationLevel level) {
   return ORT_ENABLE_ALL;
 }
 
-Status append_provider(Ort::SessionOptions& options, const std::string& provider) {
-  if (provider == "cpu") return Done{};
-  if (provider == "openvino") {
-    options.AppendExecutionProvider("OpenVINO", {});
-    return Done{};
-  }
-  return Error{ErrorCode::kUsage, "provider '" + provider + "' is not known; known: cpu, openvino"};
-}
-
-Result<Ort::SessionOptions> make_options(const SessionSettings& settings) {
+Ort::SessionOptions make_options(const SessionSettings& settings) {
   Ort::SessionOptions options;
   options.SetIntraOpNumThreads(settings.threads);
   options.SetInterOpNumThreads(1);
@@ -116,8 +73,8 @@ Result<Ort::SessionOptions> make_options(const SessionSettings& settings) {
     options.AddConfigEntry(key.c_str(), value.c_str());
   }
   if (!settings.profile_prefix.empty()) options.EnableProfiling(settings.profile_prefix.c_str());
-  for (const std::string& provider : settings.providers) {
-    if (Status status = append_provider(options, provider); !status) return status.error();
+  if (settings.record_placement && api_version() >= kPlacementApi) {
+    options.AddConfigEntry("session.record_ep_graph_assignment_info", "1");
   }
   return options;
 }
@@ -178,12 +135,19 @@ struct Session::State {
   struct Loaded {
     Ort::Env env{nullptr};
     Ort::Session session{nullptr};
+    std::string provider = "cpu";
+    std::string runtime_provider = "CPUExecutionProvider";
+    std::vector<ProviderFallback> fallbacks;
+    bool placement_recorded = false;
   };
 
   explicit State(std::shared_ptr<Loaded> shared)
       : loaded(std::move(shared)),
         binding(loaded->session),
         memory(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)) {}
+
+  static Status load(Loaded& loaded, const std::string& model_path,
+                     const SessionSettings& settings);
 
   std::shared_ptr<Loaded> loaded;
   Ort::IoBinding binding;
@@ -192,6 +156,47 @@ struct Session::State {
   std::vector<TensorInfo> inputs;
   std::vector<TensorInfo> outputs;
 };
+
+/// Makes the session with the providers that can be used. What a provider lacks may show only when
+/// the session is made, such as a GPU behind libraries that are there: then without it.
+Status Session::State::load(Loaded& loaded, const std::string& model_path,
+                            const SessionSettings& settings) {
+  std::vector<ProviderSettings> wanted = settings.providers;
+  for (;;) {
+    Ort::SessionOptions options = make_options(settings);
+    ProviderChoice choice;
+    Status status = append_providers(loaded.env, options, wanted, settings.threads, choice);
+    if (!status) return status;
+    loaded.fallbacks.insert(loaded.fallbacks.end(), choice.missing.begin(), choice.missing.end());
+    if (settings.require_provider && !loaded.fallbacks.empty()) {
+      const ProviderFallback& first = loaded.fallbacks.front();
+      return Error{ErrorCode::kHarness,
+                   "provider '" + first.provider + "' is required: " + first.reason};
+    }
+    try {
+      loaded.session = Ort::Session(loaded.env, model_path.c_str(), options);
+      if (!choice.active.empty()) {
+        loaded.provider = choice.active.front().settings.name;
+        loaded.runtime_provider = choice.active.front().runtime_name;
+      }
+      loaded.placement_recorded = settings.record_placement && api_version() >= kPlacementApi;
+      return Done{};
+    } catch (const std::exception& failure) {
+      if (choice.active.empty()) throw;
+      const std::string& provider = choice.active.front().settings.name;
+      if (refuses_options(failure.what())) {
+        return Error{ErrorCode::kUsage,
+                     "provider '" + provider + "': " + short_reason(failure.what())};
+      }
+      loaded.fallbacks.push_back({provider, short_reason(failure.what())});
+      wanted.clear();
+      if (settings.require_provider) continue;
+      for (std::size_t i = 1; i < choice.active.size(); ++i) {
+        wanted.push_back(choice.active[i].settings);
+      }
+    }
+  }
+}
 
 std::optional<OptimizationLevel> optimization_level_from_name(std::string_view name) {
   if (name == "disable") return OptimizationLevel::kDisable;
@@ -213,10 +218,8 @@ Result<Session> Session::open(const std::string& model_path, const SessionSettin
   const std::string what = "cannot load " + model_path + " as a model for this runtime";
   return guarded(ErrorCode::kModelOrData, what, [&]() -> Result<Session> {
     auto loaded = std::make_shared<State::Loaded>();
-    loaded->env = Ort::Env(ORT_LOGGING_LEVEL_ERROR, "edgesmith");
-    Result<Ort::SessionOptions> options = make_options(settings);
-    if (!options) return options.error();
-    loaded->session = Ort::Session(loaded->env, model_path.c_str(), *options);
+    loaded->env = make_env();
+    if (Status status = State::load(*loaded, model_path, settings); !status) return status.error();
     const Ort::Session& session = loaded->session;
     auto state = std::make_unique<State>(std::move(loaded));
     Ort::AllocatorWithDefaultOptions allocator;
@@ -249,6 +252,33 @@ Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
+
+const std::string& Session::provider() const { return state_->loaded->provider; }
+const std::string& Session::runtime_provider() const { return state_->loaded->runtime_provider; }
+const std::vector<ProviderFallback>& Session::fallbacks() const {
+  return state_->loaded->fallbacks;
+}
+
+Result<std::vector<ProviderNodes>> Session::placement() const {
+  if (!state_->loaded->placement_recorded) {
+    return Error{ErrorCode::kHarness, "placement was not recorded, or takes ONNX Runtime 1.24"};
+  }
+  return guarded(ErrorCode::kHarness, "placement", [&]() -> Result<std::vector<ProviderNodes>> {
+    std::map<std::string, ProviderNodes> found;
+    for (const Ort::ConstEpAssignedSubgraph& part :
+         state_->loaded->session.GetEpGraphAssignmentInfo()) {
+      const std::string provider = part.GetEpName();
+      ProviderNodes& nodes = found[provider];
+      nodes.provider = provider;
+      for (const Ort::ConstEpAssignedNode& node : part.GetNodes()) {
+        ++nodes.operators[node.GetOperatorType()];
+      }
+    }
+    std::vector<ProviderNodes> list;
+    for (auto& [provider, nodes] : found) list.push_back(std::move(nodes));
+    return list;
+  });
+}
 
 const std::vector<TensorInfo>& Session::inputs() const { return state_->inputs; }
 const std::vector<TensorInfo>& Session::outputs() const { return state_->outputs; }

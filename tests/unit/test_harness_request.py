@@ -33,8 +33,8 @@ def test_scenarios_and_options_reach_the_harness() -> None:
     assert named["--scenario"] == ["single-stream", "offline:2", "fixed-rate:29.97", "soak:3600"]
     assert (named["--cpus"], named["--spinning"], named["--arena"]) == (["0-1,3"], ["off"], ["off"])
     assert "--profile" in argv
-    # Three variants; three processes each but for the soak, which has one.
-    assert process_count(settings) == 3 * (3 + 3 + 3 + 1)
+    # Four variants; three processes each but for the soak, which has one.
+    assert process_count(settings) == 4 * (3 + 3 + 3 + 1)
     assert expected_limit_s(settings) > expected_limit_s(BenchSettings()) + 3 * 3600
 
 
@@ -71,6 +71,8 @@ def test_the_command_line_of_the_harness() -> None:
         "bench",
         "--variant",
         "fp32",
+        "--variant",
+        "fp16",
         "--variant",
         "int8",
         "--variant",

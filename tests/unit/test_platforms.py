@@ -15,7 +15,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def test_the_platforms_that_can_be_built() -> None:
-    assert set(load_platforms()) == {"linux-x86_64", "linux-aarch64", "linux-armv7"}
+    assert set(load_platforms()) == {
+        "linux-x86_64", "linux-x86_64-openvino", "linux-x86_64-cuda",
+        "linux-aarch64", "linux-aarch64-cuda", "linux-armv7",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(load_platforms()))
@@ -41,6 +44,12 @@ def test_each_fact_is_usable(name: str) -> None:
         ("linux-x86_64", "onnxruntime-1.31.1-cp311-cp311-manylinux_2_28_x86_64.whl"),
         ("linux-aarch64", "onnxruntime-1.31.1-cp311-cp311-manylinux_2_28_aarch64.whl"),
         ("linux-armv7", "sherpa_onnx_core-2.0.1-py3-none-manylinux_2_35_armv7l.whl"),
+        (
+            "linux-x86_64-openvino",
+            "onnxruntime_openvino-1.24.1-cp311-cp311-manylinux_2_28_x86_64.whl",
+        ),
+        ("linux-x86_64-cuda", "onnxruntime_gpu-1.31.1-cp311-cp311-manylinux_2_28_x86_64.whl"),
+        ("linux-aarch64-cuda", "onnxruntime_gpu-1.31.1-cp311-cp311-manylinux_2_34_aarch64.whl"),
     ],
 )
 def test_every_archive_is_pinned(platform: str, file: str) -> None:

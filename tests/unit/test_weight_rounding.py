@@ -182,7 +182,7 @@ def apply(model: onnx.ModelProto, quantized: onnx.ModelProto, x: Array, folder: 
 
 def error_of(model: onnx.ModelProto, quantized: onnx.ModelProto, x: Array) -> float:
     # As the file says, without kernels that round the inputs too.
-    plain = SessionOptions(graph_optimization_level="none")
+    plain = SessionOptions(graph_optimization_level="disable")
     wanted, found = (
         numeric.open_session(one.SerializeToString(), plain).run(None, {"x": x})[0]
         for one in (model, quantized)

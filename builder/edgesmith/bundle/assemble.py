@@ -10,6 +10,7 @@ from typing import Any
 
 from edgesmith.bundle.archive import write_archive
 from edgesmith.bundle.content import MANIFEST, RELEASE_ROLES, Role, sequence_of
+from edgesmith.bundle.drivers import driver_needs, provider_of_file
 from edgesmith.bundle.elf import Requirements, read_elf, requirements
 from edgesmith.bundle.manifest import SCHEMA_VERSION, Manifest, ManifestFile, archive_name
 from edgesmith.bundle.preflight import above_floors, listed, require_fit
@@ -23,6 +24,7 @@ from edgesmith.generate.context import data_paths, variant_path
 from edgesmith.hashing import sha256_file
 from edgesmith.platforms import Platform, runs_here
 from edgesmith.process import Command, run
+from edgesmith.providers import Provider
 from edgesmith.toolchains import ToolchainKind
 from edgesmith.values import Bundle, Variant
 
@@ -59,6 +61,7 @@ class BundleRequest:
     edgesmith_version: str
     source_sha256: str
     onnx_sha256: Mapping[str, str]
+    providers: Mapping[str, Provider] = field(default_factory=dict)
     quantization: Mapping[str, Any] = field(default_factory=dict)
     kernels_fit_here: bool = True
 
@@ -109,25 +112,36 @@ def _copy_files(root: Path, folder: Path) -> tuple[ManifestFile, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Needs:
+    """What the programs need, and what providers need to be used at all."""
+
+    system: Requirements
+    providers: Mapping[str, Mapping[str, Any]]
+
+
 def _requirements(
     folder: Path, files: tuple[ManifestFile, ...], request: BundleRequest, events: EventStream
-) -> Requirements:
+) -> _Needs:
     """What the programs need; those of a compiler other than Zig may need more than the floors."""
     elves = [read_elf(folder, file.path) for file in files if file.role in ("app", "runtime")]
     pinned = request.toolchain == "zig"
-    require_fit(elves, request.platform, floors=pinned)
+    platform, providers = request.platform, request.providers
+    free = frozenset(e.path for e in elves if provider_of_file(e, platform, providers))
+    require_fit(elves, platform, floors=pinned, free=free)
     above = () if pinned else above_floors(elves, request.platform)
     if above:
         events.warning(
             f"devices of {request.platform.name} that have less than these are refused at flash\n"
             + listed(above)
         )
-    return requirements(elves)
+    system = requirements(elves, free=free)
+    return _Needs(system=system, providers=driver_needs(elves, platform, providers))
 
 
 def _content(
     files: tuple[ManifestFile, ...],
-    needs: Requirements,
+    needs: _Needs,
     staged: StagedTree,
     request: BundleRequest,
 ) -> dict[str, Any]:
@@ -149,6 +163,7 @@ def _content(
             "wheel_sha256": runtime.wheel_sha256 or None,
             "verified": runtime.folder is None,
         },
+        "providers": {name: one.record() for name, one in request.providers.items()},
         "provenance": {
             "edgesmith": request.edgesmith_version,
             "source_sha256": request.source_sha256,
@@ -178,18 +193,19 @@ def _variant(variant: Variant, default_variant: str) -> dict[str, Any]:
     }
 
 
-def _requires(
-    needs: Requirements, files: tuple[ManifestFile, ...], platform: Platform
-) -> dict[str, Any]:
+def _requires(needs: _Needs, files: tuple[ManifestFile, ...], platform: Platform) -> dict[str, Any]:
+    system = needs.system
+    drivers = {one for provider in needs.providers.values() for one in provider["libraries"]}
     return {
         "elf": {"machine": platform.elf.machine, "bits": platform.elf.bits},
-        "interpreter": needs.interpreter,
-        "glibc": needs.version("GLIBC"),
-        "libstdc++": {"glibcxx": needs.version("GLIBCXX"), "cxxabi": needs.version("CXXABI")},
-        "libgcc": needs.version("GCC"),
-        "libraries": list(needs.libraries),
+        "interpreter": system.interpreter,
+        "glibc": system.version("GLIBC"),
+        "libstdc++": {"glibcxx": system.version("GLIBCXX"), "cxxabi": system.version("CXXABI")},
+        "libgcc": system.version("GCC"),
+        "libraries": list(system.libraries),
         "cpu_features": list(platform.cpu_features),
-        "driver_libraries": [],
+        "driver_libraries": sorted(drivers),
+        "providers": {name: dict(one) for name, one in needs.providers.items()},
         "bytes": sum(file.bytes for file in files if file.role in RELEASE_ROLES),
     }
 

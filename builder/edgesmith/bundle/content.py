@@ -53,6 +53,21 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
 
+class ProviderPart(_Part):
+    """An entry of `providers`: `library` is that of a plugin."""
+
+    options: dict[str, str] = Field(default_factory=dict)
+    library: SafePath | None = None
+    device: dict[str, str] = Field(default_factory=dict)
+
+
+class NeedsPart(_Part):
+    """An entry of `requires.providers`: what a provider needs of the device to be used."""
+
+    libraries: list[Text] = Field(default_factory=list)
+    products: dict[str, str] = Field(default_factory=dict)
+
+
 class ModelPart(_Part):
     """`model`."""
 
@@ -73,7 +88,7 @@ class FilePart(_Part):
 class OptionsPart(_Part):
     """`session_options` of a variant."""
 
-    graph_optimization_level: Literal["all", "none"]
+    graph_optimization_level: Literal["all", "extended", "basic", "disable"]
     config: dict[str, str] = Field(default_factory=dict)
 
 
@@ -123,6 +138,7 @@ class RequiresPart(_Part):
     libraries: list[Text] = Field(default_factory=list)
     cpu_features: list[Text] = Field(default_factory=list)
     driver_libraries: list[Text] = Field(default_factory=list)
+    providers: dict[str, NeedsPart] = Field(default_factory=dict)
     bytes: Count
 
 
@@ -158,6 +174,7 @@ class ManifestContent(_Part):
     files: Annotated[list[FilePart], Field(min_length=1)]
     requires: RequiresPart
     runtime: RuntimePart
+    providers: dict[str, ProviderPart] = Field(default_factory=dict)
     provenance: ProvenancePart
     quantization: dict[str, Any]
 
@@ -174,6 +191,9 @@ def contradictions(content: ManifestContent) -> list[str]:
     for one in content.variants:
         missing = [path for path in (one.path, *one.data) if path not in roles]
         found += [f"variants: {path} of {one.name} is not among the files" for path in missing]
+    for name, provider in content.providers.items():
+        if provider.library is not None and roles.get(provider.library) != "runtime":
+            found.append(f"providers: {provider.library} of {name} is not among the libraries")
     default = variants.get(content.default_variant)
     if default is None:
         found.append("default_variant: names no variant")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,10 @@ def read_elf(folder: Path, path: str) -> ElfFile:
             raise _bad(folder, path, f"is damaged: {error}") from error
 
 
-def requirements(files: Iterable[ElfFile]) -> Requirements:
+def requirements(files: Iterable[ElfFile], *, free: Collection[str] = frozenset()) -> Requirements:
     """What `files` need together; libraries that are among them count as there.
+
+    Of those whose path is in `free`, which programs do without, only the versions count.
 
     Raises ToolchainError for programs that ask for different loaders.
     """
@@ -78,7 +80,7 @@ def requirements(files: Iterable[ElfFile]) -> Requirements:
             hint="compile everything with the same toolchain",
         )
     present = {file.path.rpartition("/")[2] for file in files}
-    needed = {library for file in files for library in file.needed}
+    needed = {library for file in files if file.path not in free for library in file.needed}
     versions: dict[str, Version] = {}
     for file in files:
         for kind, version in file.versions.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from edgesmith.bundle.elf import ElfFile
@@ -30,18 +30,21 @@ class Finding:
         return f"{self.path}: {self.what}"
 
 
-def unfit(files: Iterable[ElfFile], platform: Platform) -> tuple[Finding, ...]:
-    """All for which the files can't run on any device of the platform."""
+def unfit(
+    files: Iterable[ElfFile], platform: Platform, *, free: Collection[str] = frozenset()
+) -> tuple[Finding, ...]:
+    """All for which the files can't run on any device of the platform.
+
+    Those whose path is in `free` may need libraries that only some devices have.
+    """
     files = tuple(files)
     bundled = frozenset(
-        posixpath.basename(file.path)
-        for file in files
-        if posixpath.dirname(file.path) == LIBRARY_FOLDER
+        file.path for file in files if f"{posixpath.dirname(file.path)}/".startswith("lib/")
     )
     return tuple(
         Finding(path=file.path, what=what)
         for file in files
-        for what in _unfit(file, platform, bundled)
+        for what in _unfit(file, platform, bundled, is_free=file.path in free)
     )
 
 
@@ -58,10 +61,17 @@ def above_floors(files: Iterable[ElfFile], platform: Platform) -> tuple[Finding,
     )
 
 
-def require_fit(files: Iterable[ElfFile], platform: Platform, *, floors: bool) -> None:
-    """Raises ToolchainError that names all findings; `floors`: also versions above the floors."""
+def require_fit(
+    files: Iterable[ElfFile],
+    platform: Platform,
+    *,
+    floors: bool,
+    free: Collection[str] = frozenset(),
+) -> None:
+    """Raises ToolchainError that names all findings; `floors`: also versions above the floors.
+    `free` as in unfit()."""
     files = tuple(files)
-    findings = unfit(files, platform) + (above_floors(files, platform) if floors else ())
+    findings = unfit(files, platform, free=free) + (above_floors(files, platform) if floors else ())
     if findings:
         raise ToolchainError(
             f"the bundle would not run on {platform.name}\n" + listed(findings),
@@ -76,7 +86,9 @@ def listed(findings: Sequence[Finding]) -> str:
     return "\n".join(f"    {finding.render()}" for finding in findings)
 
 
-def _unfit(file: ElfFile, platform: Platform, bundled: frozenset[str]) -> Iterator[str]:
+def _unfit(
+    file: ElfFile, platform: Platform, bundled: frozenset[str], *, is_free: bool
+) -> Iterator[str]:
     elf = platform.elf
     if (file.machine, file.bits) != (elf.machine, elf.bits):
         yield f"is for {file.machine}, {file.bits} bits, not {elf.machine}, {elf.bits} bits"
@@ -95,11 +107,15 @@ def _unfit(file: ElfFile, platform: Platform, bundled: frozenset[str]) -> Iterat
             f"looks for libraries in {', '.join(entry or 'an empty entry' for entry in outside)},"
             " which is not below its own bundle ($ORIGIN)"
         )
-    system = SYSTEM_LIBRARIES | {posixpath.basename(elf.interpreter)}
+    system = {*SYSTEM_LIBRARIES, *platform.system_libraries, posixpath.basename(elf.interpreter)}
+    names = {posixpath.basename(path) for path in bundled}
     for library in file.needed:
-        if library in bundled and LIBRARY_FOLDER not in searched:
-            yield f"needs {library} and does not look for it in {LIBRARY_FOLDER}/"
-        elif library not in bundled and library not in system:
+        if any(f"{one}/{library}" in bundled for one in searched) or library in system:
+            continue
+        if library in names:
+            place = next(p for p in sorted(bundled) if posixpath.basename(p) == library)
+            yield f"needs {library} and does not look for it in {posixpath.dirname(place)}/"
+        elif not is_free:
             yield f"needs {library}, which is neither in {LIBRARY_FOLDER}/ nor a system library"
 
 

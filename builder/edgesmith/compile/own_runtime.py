@@ -24,6 +24,8 @@ _HEADER_FOLDERS = ("include", "include/onnxruntime", "include/onnxruntime/core/s
 _LIBRARY_FOLDERS = ("lib", "lib64")
 _LICENCE = re.compile(r"(LICEN[CS]E|NOTICE|COPYING|ThirdPartyNotices)(\.(txt|md|rst))?", re.I)
 _VERSION = re.compile(r"VERS_(\d+(?:\.\d+)+)")
+# The runtime looks for the libraries of its execution providers beside itself.
+_PROVIDER = re.compile(r"libonnxruntime_providers_\w+\.so")
 _UNVERIFIED = """\
 ONNX Runtime {version} of this bundle comes from a folder of whoever built it. Nothing verified
 where it comes from; its licence texts are those that lay in that folder.
@@ -61,7 +63,12 @@ def resolved(platform: Platform) -> Platform:
             )
         files = {
             name: sha256_file(runtime.folder / name)
-            for name in (path, *_headers(runtime.folder, platform.name), *_texts(runtime.folder))
+            for name in (
+                path,
+                *_provider_libraries(runtime.folder, path),
+                *_headers(runtime.folder, platform.name),
+                *_texts(runtime.folder),
+            )
         }
     found = replace(
         runtime,
@@ -120,6 +127,8 @@ def folder_files(platform: Platform) -> dict[str, bytes]:
             files[f"lib/{runtime.soname}"] = data
         elif base.endswith(".h"):
             files[f"include/{base}"] = data
+        elif ".so" in base:
+            files[f"lib/{base}"] = data
         else:
             files[f"licenses/onnxruntime/{base}"] = data
     note = _UNVERIFIED.format(version=runtime.library_version)
@@ -145,6 +154,10 @@ def wheel_files(wheel: zipfile.ZipFile, platform: Platform) -> tuple[str, dict[s
     _require_machine(library, platform)
     soname = library.soname or PurePosixPath(runtime.library).name
     files = {f"lib/{soname}": data}
+    folder = PurePosixPath(runtime.library).parent
+    for name in names:
+        if PurePosixPath(name).parent == folder and _PROVIDER.fullmatch(PurePosixPath(name).name):
+            files[f"lib/{PurePosixPath(name).name}"] = wheel.read(name)
     for name in names:
         pure = PurePosixPath(name)
         if _LICENCE.fullmatch(pure.name):
@@ -162,6 +175,12 @@ def _library_of(folder: Path, platform: str) -> str:
             if path.is_file():
                 return f"{place}/{path.name}"
     raise _no_runtime(folder, platform, "lib/libonnxruntime.so")
+
+
+def _provider_libraries(folder: Path, library: str) -> list[str]:
+    place = PurePosixPath(library).parent
+    beside = sorted((folder / place).iterdir())
+    return [f"{place}/{path.name}" for path in beside if _PROVIDER.fullmatch(path.name)]
 
 
 def _headers(folder: Path, platform: str) -> list[str]:

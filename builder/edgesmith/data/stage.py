@@ -203,7 +203,7 @@ def _onnx_reference(
     steps = exported.value.preprocess
     session = numeric.open_session(
         project.folder / project.settings.model.source,
-        SessionOptions(graph_optimization_level="none"),
+        SessionOptions(graph_optimization_level="disable"),
     )
     writer = SamplesWriter(path)
     try:

@@ -175,7 +175,16 @@ def available(settings: BenchSettings, release: Release, events: EventStream) ->
     asked = settings.variants if "variants" in settings.model_fields_set else ()
     for missing in sorted(set(asked) - set(variants)):
         events.warning(f"the bundle has no variant '{missing}': it is not measured")
-    return settings.model_copy(update={"variants": variants})
+    providers = tuple(p for p in settings.providers if p in release.providers)
+    for provider in sorted(set(settings.providers) - set(providers)):
+        events.warning(f"the bundle has no provider '{provider}': it is not measured")
+    if settings.providers and not providers:
+        raise UsageError(
+            "the bundle has none of the providers to measure with",
+            where="bench.providers",
+            hint=f"the bundle has: {', '.join(release.providers)}",
+        )
+    return settings.model_copy(update={"variants": variants, "providers": providers})
 
 
 def _warn_of_other_metrics(

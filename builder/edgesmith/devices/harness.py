@@ -44,6 +44,9 @@ class HarnessRequest:
         argv = [self.program, "bench"]
         for variant in settings.variants:
             argv += ["--variant", variant]
+        for provider in settings.providers:
+            argv += ["--provider", provider]
+        argv += ["--require-provider"] if settings.require_provider else []
         argv += ["--threads", ",".join(str(n) for n in settings.threads)]
         for shape in complete_shapes(settings):
             if shape:
@@ -83,7 +86,8 @@ def run_count(settings: BenchSettings) -> int:
 
 
 def _runs_of_scenario(settings: BenchSettings) -> int:
-    return len(complete_shapes(settings)) * len(settings.threads) * len(settings.variants)
+    variants = len(settings.variants) * max(1, len(settings.providers))
+    return len(complete_shapes(settings)) * len(settings.threads) * variants
 
 
 def process_count(settings: BenchSettings) -> int:
@@ -155,10 +159,11 @@ def report_of_death(
     """A valid report in which every requested run failed, with the harness's end as the error."""
     error = death.record(exit_code)
     runs = [
-        _failed_run(variant, threads, shape, scenario, settings, release, error)
+        _failed_run(variant, provider, threads, shape, scenario, settings, release, error)
         for scenario, shape, threads, variant in product(
             settings.scenarios, complete_shapes(settings), settings.threads, settings.variants
         )
+        for provider in settings.providers or (_own_provider(variant, release),)
     ]
     return {
         "schema_version": "1.0",
@@ -171,8 +176,14 @@ def report_of_death(
     }
 
 
+def _own_provider(variant: str, release: Release) -> str:
+    described = next((v for v in release.variants if v.get("name") == variant), {})
+    return str(described.get("provider", "cpu"))
+
+
 def _failed_run(
     variant: str,
+    provider: str,
     threads: int,
     shape: Mapping[str, int],
     scenario: ScenarioSettings,
@@ -180,8 +191,6 @@ def _failed_run(
     release: Release,
     error: Mapping[str, Any],
 ) -> dict[str, Any]:
-    described = next((v for v in release.variants if v.get("name") == variant), {})
-    provider = str(described.get("provider", "cpu"))
     parts = [variant, provider, f"threads={threads}"]
     parts += [f"{name}={size}" for name, size in sorted(shape.items())]
     return {
@@ -192,7 +201,7 @@ def _failed_run(
             "threads": threads,
             "shapes": dict(shape),
             "scenario": scenario.name,
-            "require_provider": False,
+            "require_provider": settings.require_provider,
             "min_seconds": settings.min_seconds,
             "min_iterations": settings.min_iterations,
             "processes": 1 if scenario.kind == "soak" else settings.processes,

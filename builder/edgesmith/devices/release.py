@@ -46,6 +46,7 @@ class Release:
     runtime: Mapping[str, Any]
     provenance: Mapping[str, Any]
     manifest_bytes: int
+    providers: tuple[str, ...] = ("cpu",)
 
     @property
     def installed_files(self) -> tuple[BundleFile, ...]:
@@ -127,6 +128,7 @@ def _release(folder: Path, manifest: Mapping[str, Any], text: bytes) -> Release:
         runtime=dict(manifest["runtime"]),
         provenance=dict(manifest.get("provenance", {})),
         manifest_bytes=len(text),
+        providers=tuple(manifest.get("providers") or ("cpu",)),
     )
 
 

@@ -119,7 +119,7 @@ def _all_values(model: Any, feeds: Mapping[str, Any], path: Path) -> dict[str, A
                 wide.graph.output.append(onnx.ValueInfoProto(name=name))
     probe = path.with_suffix(".values.onnx")
     probe.write_bytes(wide.SerializeToString())
-    session = numeric.open_session(probe, SessionOptions(graph_optimization_level="none"))
+    session = numeric.open_session(probe, SessionOptions(graph_optimization_level="disable"))
     taken = {one.name for one in session.get_inputs()}
     return numeric.run_session(
         session, {n: a for n, a in feeds.items() if n in taken}, shown_as="the exported model"

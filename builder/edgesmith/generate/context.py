@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgesmith.compile.compilers import Compiler, clang_version
@@ -11,6 +11,7 @@ from edgesmith.errors import ModelError
 from edgesmith.generate.identifiers import Identifiers
 from edgesmith.generate.request import GenerateRequest, VariantFile
 from edgesmith.platforms import ConanFacts, RuntimeFacts, ZigFacts
+from edgesmith.providers import Provider, with_helpers
 from edgesmith.values import TensorInfo, Variant
 
 # C++ element types; half precision has none in C++17 and is passed as bit patterns.
@@ -30,7 +31,7 @@ _ELEMENTS = {
     "bool": ("bool", "kBool"),
 }
 _LEVELS = {"disable": "kDisable", "basic": "kBasic", "extended": "kExtended", "all": "kAll"}
-_CLASS_MEMBERS = ("Model", "Tensor", "Sizes", "Span", "open", "run", "bind", "allocate",
+_CLASS_MEMBERS = ("Model", "Tensor", "Sizes", "Span", "open", "run", "bind", "allocate", "session",
                   "session_", "default_settings", "inputs", "outputs")  # fmt: skip
 # Zig compiles the static installer, whatever compiles the rest.
 _TOOLS = ("cmake", "conan", "ninja", "ziglang")
@@ -69,6 +70,16 @@ class Size:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProviderContext:
+    """An execution provider that a program sets up; `library` is a plugin's in the bundle."""
+
+    name: str
+    options: tuple[tuple[str, str], ...]
+    library: str
+    device: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class VariantContext:
     """A model file of the project; `path` is relative to it."""
 
@@ -80,6 +91,7 @@ class VariantContext:
     threads: int
     optimization_level: str
     config: tuple[tuple[str, str], ...]
+    providers: tuple[ProviderContext, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +122,7 @@ class ProjectContext:
     clang_version: str
     conan: ConanFacts
     requirements: tuple[str, ...]
+    has_plugins: bool
 
 
 def context(request: GenerateRequest, *, requirements: Sequence[str]) -> ProjectContext:
@@ -118,7 +131,9 @@ def context(request: GenerateRequest, *, requirements: Sequence[str]) -> Project
     Raises ModelError for tensors that C++ code can't be generated for.
     """
     default = _default_variant(request)
-    variants = tuple(_variant(v, request.default_variant) for v in request.variants)
+    variants = tuple(
+        _variant(v, request.default_variant, request.providers) for v in request.variants
+    )
     sizes = _sizes(default.variant.onnx.inputs)
     names = Identifiers(_CLASS_MEMBERS)
     zig_version = request.tools["ziglang"]
@@ -147,6 +162,7 @@ def context(request: GenerateRequest, *, requirements: Sequence[str]) -> Project
         clang_version=clang_version(zig_version),
         conan=request.platform.conan,
         requirements=tuple(requirements),
+        has_plugins=any(one.plugin for one in request.providers.values()),
     )
 
 
@@ -172,7 +188,9 @@ def _default_variant(request: GenerateRequest) -> VariantFile:
     )
 
 
-def _variant(one: VariantFile, default_variant: str) -> VariantContext:
+def _variant(
+    one: VariantFile, default_variant: str, providers: Mapping[str, Provider]
+) -> VariantContext:
     variant = one.variant
     if not _VARIANT_NAME.fullmatch(variant.name):
         raise ModelError(
@@ -189,6 +207,20 @@ def _variant(one: VariantFile, default_variant: str) -> VariantContext:
         threads=variant.threads,
         optimization_level=_LEVELS[variant.session_options.graph_optimization_level],
         config=tuple(sorted(variant.session_options.config.items())),
+        providers=tuple(
+            _provider(providers[name])
+            for name in with_helpers(variant.provider)
+            if name in providers and name != "cpu"
+        ),
+    )
+
+
+def _provider(one: Provider) -> ProviderContext:
+    return ProviderContext(
+        name=one.name,
+        options=tuple(sorted(one.options.items())),
+        library=one.library,
+        device=tuple(sorted(one.device.items())),
     )
 
 

@@ -47,7 +47,7 @@ def recipes_for(request: GenerateRequest) -> tuple[Recipe, ...]:
         "edgesmith-onnxruntime",
         request.platform.runtime.library_version,
         vendored=vendored.onnxruntime,
-        data={"platform": settings},
+        data={"platform": settings, "flavor": request.platform.runtime.flavor},
     )
     json = _recipe("edgesmith-nlohmann-json", archives.json.version, vendored=vendored.json)
     sodium = _recipe("edgesmith-sodium", archives.sodium.content_version, vendored=vendored.sodium)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgesmith.compile.compilers import Compiler
 from edgesmith.compile.downloads import Downloads
 from edgesmith.platforms import Platform
+from edgesmith.providers import Provider
 from edgesmith.values import Variant
 
 
@@ -40,3 +41,4 @@ class GenerateRequest:
     downloads: Downloads
     tools: Mapping[str, str]
     edgesmith_version: str
+    providers: Mapping[str, Provider] = field(default_factory=dict)

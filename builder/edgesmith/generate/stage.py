@@ -7,6 +7,7 @@ from pathlib import Path
 from edgesmith.compile.vendored import write_files
 from edgesmith.files import copy_file, host_file_errors
 from edgesmith.generate.context import ProjectContext, context, variant_path
+from edgesmith.generate.plugins import copy_plugins
 from edgesmith.generate.recipes import recipes_for, write_index
 from edgesmith.generate.render import Renderer
 from edgesmith.generate.request import GenerateRequest
@@ -34,6 +35,7 @@ def write_project(folder: Path, request: GenerateRequest) -> GeneratedProject:
         write_index(folder / INDEX, recipes)
         _render_all(folder, values)
         _copy_models(folder, request)
+        copy_plugins(folder, request.providers)
         write_files(folder / "licenses", toolchain_licenses(request.compiler.toolchain.kind))
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     return GeneratedProject(target=request.target, identifier=values.namespace, files=tuple(files))

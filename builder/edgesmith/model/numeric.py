@@ -23,7 +23,12 @@ FLOAT_TOLERANCE_REL = 1e-4
 HALF_TOLERANCE_REL = 2e-3
 IMAGE_RANK = 3
 _FATAL_ONLY = 4
-_LEVELS = {"all": "ORT_ENABLE_ALL", "none": "ORT_DISABLE_ALL"}
+_LEVELS = {
+    "all": "ORT_ENABLE_ALL",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "basic": "ORT_ENABLE_BASIC",
+    "disable": "ORT_DISABLE_ALL",
+}
 
 
 def open_session(

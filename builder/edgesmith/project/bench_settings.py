@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from edgesmith.project.fields import CPU_LIST, Positive, Section
+from edgesmith.project.fields import CPU_LIST, Name, Positive, Section
 
 ScenarioKind = Literal["single-stream", "offline", "fixed-rate", "soak"]
 # The key that each kind needs; the others have no meaning for it.
@@ -70,11 +70,21 @@ class BenchSettings(Section):
         Field((1,), description="Intra-op threads.", strict=False)
     )
     variants: Annotated[
-        tuple[Literal["fp32", "int8", "int8-dynamic"], ...], Field(min_length=1)
+        tuple[Literal["fp32", "fp16", "int8", "int8-dynamic"], ...], Field(min_length=1)
     ] = Field(
-        ("fp32", "int8", "int8-dynamic"),
+        ("fp32", "fp16", "int8", "int8-dynamic"),
         description="The first is the baseline of comparisons; by default all that there are.",
         strict=False,
+    )
+    providers: tuple[Name, ...] = Field(
+        (),
+        description="Execution providers to measure each variant with, such as `cuda` and"
+        " `tensorrt`; default: each variant's own.",
+        strict=False,
+    )
+    require_provider: bool = Field(
+        False,
+        description="Whether a run fails, with exit 8, unless its provider runs all nodes.",
     )
     min_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         5.0, description="Least time of steady measuring in each process."
@@ -98,7 +108,7 @@ class BenchSettings(Section):
         " more memory.",
     )
 
-    @field_validator("scenarios", "shapes", "threads", "variants")
+    @field_validator("scenarios", "shapes", "threads", "variants", "providers")
     @classmethod
     def _each_once(cls, value: tuple[object, ...]) -> tuple[object, ...]:
         if any(one in value[:index] for index, one in enumerate(value)):

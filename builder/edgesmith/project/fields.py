@@ -29,6 +29,7 @@ _RELEASE = r"^\d[0-9a-z.+]*$"
 _TAG = r"^[a-z0-9][a-z0-9_.-]*$"
 _SHA256 = r"^[0-9a-f]{64}$"
 _INSIDE = r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$"
+_OPTION_NAME = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 _GLIBC = r"^2\.\d{1,2}$"
 CPU_LIST = r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$"
 ARGUMENT = r"^[A-Za-z_]\w*(\[\d{1,4}\]|\[\"[^\"\[\]]+\"\]|\.[A-Za-z_]\w*)*$"
@@ -44,6 +45,7 @@ PATTERN_WORDS = {
     _SHA256: "a SHA-256: 64 digits of 0 to 9 and a to f",
     _INSIDE: "a path inside the wheel, such as onnxruntime/capi/libonnxruntime.so.1.23.0",
     _GLIBC: "a version such as 2.31",
+    _OPTION_NAME: "an option's name of letters, digits, '_', '.' and '-'",
     ARGUMENT: "a parameter of forward() with indices and keys, such as state[0] or batch.ids",
     CPU_LIST: "a list of CPUs such as 0-3 or 0,2",
 }
@@ -63,6 +65,7 @@ Release = Annotated[str, StringConstraints(pattern=_RELEASE)]
 WheelTag = Annotated[str, StringConstraints(pattern=_TAG)]
 Digest = Annotated[str, StringConstraints(pattern=_SHA256)]
 InsidePath = Annotated[str, StringConstraints(pattern=_INSIDE)]
+OptionName = Annotated[str, StringConstraints(pattern=_OPTION_NAME, max_length=128)]
 GlibcVersion = Annotated[str, StringConstraints(pattern=_GLIBC)]
 Address = Annotated[str, StringConstraints(pattern=_ADDRESS, max_length=255)]
 Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]

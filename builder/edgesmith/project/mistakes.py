@@ -16,6 +16,7 @@ from edgesmith.project import settings as model
 from edgesmith.project.bench_settings import BenchSettings
 from edgesmith.project.layers import Location
 from edgesmith.project.placeholders import placeholder_findings
+from edgesmith.project.target_providers import provider_findings
 from edgesmith.project.wording import expectation, shown, suggestion
 
 
@@ -138,6 +139,7 @@ def reference_mistakes(raw: Mapping[str, Any]) -> list[Mistake]:
             if isinstance(name, str) and name not in known:
                 mistakes.append(_unknown(("defaults", key, index), name, known))
     mistakes.extend(_platform_mistakes(raw))
+    mistakes.extend(Mistake(location=at, finding=what) for at, what in provider_findings(raw))
     mistakes.extend(_size_mistakes(raw))
     mistakes.extend(_preprocess_mistakes(raw))
     return mistakes

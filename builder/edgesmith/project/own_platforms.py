@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -34,10 +35,21 @@ def own_platform(name: str, settings: PlatformSettings, folder: Path) -> Platfor
         floors=MappingProxyType(floors),
         zig=replace(base.zig, glibc_floor=floors["GLIBC"]),
         cpu=settings.cpu,
+        providers=settings.providers or base.providers,
+        provider_of=_provider_of(settings, base),
         int8_encoding=settings.int8_encoding or base.int8_encoding,
         max_opset=settings.max_opset or base.max_opset,
         default_toolchain=settings.toolchain or base.default_toolchain,
     )
+
+
+def _provider_of(settings: PlatformSettings, base: Platform) -> Mapping[str, str]:
+    """The base's, where the platform has it; else its own first."""
+    there = settings.providers or base.providers
+    return MappingProxyType({
+        precision: provider if provider in there else there[0]
+        for precision, provider in base.provider_of.items()
+    })  # fmt: skip
 
 
 def _runtime(settings: PlatformSettings, base: RuntimeFacts, folder: Path) -> RuntimeFacts:

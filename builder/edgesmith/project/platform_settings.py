@@ -56,10 +56,20 @@ class PlatformSettings(Section):
         None, description="Oldest glibc that its devices have, such as 2.31; default: the base's."
     )
     cpu: str | None = Field(None, description="CPU model of its targets that name none.")
-    int8_encoding: Literal["u8s8", "s8s8"] | None = Field(
+    int8_encoding: Literal["u8s8", "s8s8", "openvino", "tensorrt"] | None = Field(
         None,
-        description="INT8 types of activations and weights: unsigned activations for x86, signed"
-        " ones for ARM; default: the base's.",
+        description="INT8 types of activations and weights, and where they stand: unsigned"
+        " activations for x86, signed ones for ARM, or as these engines fuse them; default: the"
+        " base's.",
+    )
+    providers: (
+        Annotated[tuple[Literal["tensorrt", "cuda", "openvino", "cpu"], ...], Field(min_length=1)]
+        | None
+    ) = Field(
+        None,
+        description="Execution providers that its ONNX Runtime has, in the order of preference,"
+        ' such as ["tensorrt", "cuda", "cpu"]; default: the base\'s.',
+        strict=False,
     )
     max_opset: Annotated[int, Field(ge=13, le=26)] | None = Field(
         None, description="Newest opset that its ONNX Runtime loads; default: the base's."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from edgesmith.project.settings import (
     ProjectSettings,
     QuantizeSettings,
 )
+from edgesmith.project.target_providers import providers_of
 from edgesmith.project.wording import suggestion
+from edgesmith.providers import Provider
 from edgesmith.toolchains import Toolchain, toolchain_of
 
 ALL = "all"
@@ -33,7 +35,11 @@ EMULATED_BENCH: dict[str, object] = {"min_seconds": 0.001, "min_iterations": 1, 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A target with its overrides applied."""
+    """A target with its overrides applied.
+
+    `provider` is that of all variants, empty where the platform has one for each; `providers` are
+    all that its bundle can use, by name.
+    """
 
     name: str
     platform: Platform
@@ -41,6 +47,12 @@ class Target:
     toolchain: Toolchain
     quantize: QuantizeSettings
     bench: BenchSettings
+    provider: str
+    providers: Mapping[str, Provider]
+
+    def provider_of(self, precision: str) -> Provider:
+        """The execution provider of variants of this precision."""
+        return self.providers[self.provider or self.platform.provider_of[precision]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +130,10 @@ class Project:
             platform=platform,
             cpu=settings.cpu or platform.cpu,
             toolchain=toolchain_of(settings.toolchain or platform.default_toolchain, self.folder),
-            quantize=_overridden(self.settings.quantize, settings.quantize),
+            quantize=_quantize(self.settings.quantize, settings.quantize, platform),
             bench=_overridden(self.settings.bench, settings.bench),
+            provider=settings.provider or "",
+            providers=providers_of(name, self.settings, platform, self.folder),
         )
 
     def device(self, name: str) -> Device:
@@ -184,6 +198,15 @@ def _overridden(base: Any, override: dict[str, object]) -> Any:
     """`base` with the given keys replaced; both were validated when the file was read."""
     merged = base.model_dump(exclude_unset=True) | override
     return type(base).model_validate(merged)
+
+
+def _quantize(
+    base: QuantizeSettings, override: dict[str, object], platform: Platform
+) -> QuantizeSettings:
+    found: QuantizeSettings = _overridden(base, override)
+    if "precision" in found.model_fields_set:
+        return found
+    return found.model_copy(update={"precision": platform.precision})
 
 
 def _reach(settings: DeviceSettings, folder: Path) -> Reach:

@@ -17,6 +17,7 @@ from edgesmith.project.fields import (
     Dimension,
     MetricName,
     Name,
+    OptionName,
     Positive,
     Range,
     Section,
@@ -25,6 +26,7 @@ from edgesmith.project.fields import (
     Words,
 )
 from edgesmith.project.platform_settings import PlatformSettings
+from edgesmith.project.provider_settings import OptionValue, PluginSettings
 
 Dtype = Literal[
     "float32",
@@ -207,7 +209,11 @@ class WorkerSettings(Section):
 class QuantizeSettings(Section):
     """How the model is quantized."""
 
-    precision: Literal["int8", "fp32"] = Field("int8", description="What the target runs.")
+    precision: Literal["int8", "fp16", "fp32"] = Field(
+        "int8",
+        description="What the target runs; default: the platform's, which is int8 but for"
+        " linux-aarch64-cuda (fp16). Targets with a GPU have an fp16 variant beside int8.",
+    )
     calibration: Literal["auto", "minmax", "percentile", "entropy", "mse"] = Field(
         "auto",
         description="How activation ranges are found; `auto` starts with minmax and tries the"
@@ -249,8 +255,18 @@ class TargetSettings(Section):
     """A kind of device that is built for."""
 
     platform: str = Field(
-        description="Name of a platform: linux-x86_64, linux-aarch64, linux-armv7, or one of"
-        " [platforms.NAME]."
+        description="Name of a platform: linux-x86_64, linux-x86_64-openvino, linux-x86_64-cuda,"
+        " linux-aarch64, linux-aarch64-cuda, linux-armv7, or one of [platforms.NAME]."
+    )
+    provider: Name | None = Field(
+        None,
+        description="Execution provider of all variants: one of the platform's (cpu, openvino,"
+        " cuda, tensorrt), or one of [plugins.NAME]; default: the platform's for each variant.",
+    )
+    providers: dict[Name, dict[OptionName, OptionValue]] = Field(
+        default_factory=dict,
+        description="Options of its providers, such as `openvino = { num_streams = 2 }`, by the"
+        " provider's own names; docs/platforms.md has those that are set without.",
     )
     cpu: str | None = Field(
         None, description="CPU model, for choices that depend on it; default: the platform's."
@@ -355,6 +371,7 @@ class ProjectSettings(Section):
     gates: GateSettings = Field(default_factory=GateSettings)
     targets: Annotated[dict[Name, TargetSettings], Field(min_length=1)]
     platforms: dict[Name, PlatformSettings] = Field(default_factory=dict)
+    plugins: dict[Name, PluginSettings] = Field(default_factory=dict)
     devices: dict[Name, DeviceSettings] = Field(default_factory=dict)
     defaults: DefaultsSettings = Field(default_factory=DefaultsSettings)
 

@@ -26,7 +26,7 @@ _SAMPLES = 12
 _LEAST_GAIN = 0.005
 # Ranges that differ by less of their width are the same.
 _LEAST_CHANGE = 0.02
-_AS_WRITTEN = SessionOptions(graph_optimization_level="none")
+_AS_WRITTEN = SessionOptions(graph_optimization_level="disable")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,10 @@ class Encoding:
     `channel_multiple` channels, images of three colours a fourth channel if `pads_colours`, and
     SiLU is computed in float if `float_silu`.
 
+    `fuses` is of engines that compile whole graphs: what stands behind a convolution becomes part
+    of it, so that integers are for what multiplies and for the sums of two branches alone.
+    `symmetric` activations have zero in the middle, and `float_bias` stays as it is.
+
     `exact_here` says that this machine's integer kernels give what the target's give. Others may
     saturate where the target's do not: then outputs are judged in float, operator by operator
     between QuantizeLinear and DequantizeLinear, which is what the integers mean.
@@ -49,15 +53,19 @@ class Encoding:
     weight_signed: bool
     pairs: bool
     exact_here: bool
+    largest_weight: int = 127
     channel_multiple: int = 1
     pads_colours: bool = False
     float_silu: bool = False
+    fuses: bool = False
+    symmetric: bool = False
+    float_bias: bool = False
 
     def judging(self, options: SessionOptions) -> SessionOptions:
         """The session options for computing the target's outputs on this machine."""
         if self.exact_here:
             return options
-        return dataclasses.replace(options, graph_optimization_level="none")
+        return dataclasses.replace(options, graph_optimization_level="disable")
 
 
 def encoding_for(target: Target) -> Encoding:
@@ -68,8 +76,33 @@ def encoding_for(target: Target) -> Encoding:
     VNNI.
     ARM: only signed activations reach the symmetric kernels; their sums of two products of
     weights within [-127, 127] fit 16 bits.
+    OpenVINO: as x86, with weights of 7 bits for CPUs without VNNI, where it adds up in 16 bits in
+    an order of its own. TensorRT takes signed symmetric integers and no others.
     """
-    if target.platform.int8_encoding == "u8s8":
+    kind = _kind(target)
+    if kind == "tensorrt":
+        return Encoding(
+            name="s8s8-symmetric",
+            activation_signed=True,
+            weight_signed=True,
+            pairs=False,
+            exact_here=False,
+            fuses=True,
+            symmetric=True,
+            float_bias=True,
+        )
+    if kind == "openvino":
+        vnni = target.cpu in VNNI_CPUS
+        return Encoding(
+            name="u8s8-openvino" if vnni else "u8s8-openvino-7bit",
+            activation_signed=False,
+            weight_signed=True,
+            pairs=False,
+            exact_here=False,
+            largest_weight=127 if vnni else 64,
+            fuses=True,
+        )
+    if kind == "u8s8":
         vnni = target.cpu in VNNI_CPUS
         return Encoding(
             name="u8s8" if vnni else "u8s8-pairs",
@@ -81,7 +114,7 @@ def encoding_for(target: Target) -> Encoding:
             pads_colours=True,
             float_silu=target.cpu in _AVX512_CPUS,
         )
-    if target.platform.int8_encoding == "s8s8":
+    if kind == "s8s8":
         return Encoding(
             name="s8s8",
             activation_signed=True,
@@ -95,6 +128,15 @@ def encoding_for(target: Target) -> Encoding:
         where=f"targets.{target.name}.platform",
         hint='use quantize = { precision = "fp32" } for this target',
     )
+
+
+def _kind(target: Target) -> str:
+    """What the provider of the target's INT8 variants computes fast."""
+    platform = target.platform
+    of_engine = platform.int8_encoding in ("openvino", "tensorrt")
+    if of_engine and target.provider_of("int8").name == "cpu":
+        return "u8s8" if platform.elf.machine == "EM_X86_64" else "s8s8"
+    return platform.int8_encoding
 
 
 def kernels_fit_here(target: Target, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

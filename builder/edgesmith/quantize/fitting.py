@@ -58,6 +58,12 @@ def with_pads(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> dict[str, 
     return found
 
 
+def symmetric_ranges(ranges: Mapping[str, Range]) -> dict[str, Range]:
+    """The ranges with zero in their middle."""
+    widths = {name: max(abs(low), abs(high)) for name, (low, high) in ranges.items()}
+    return {name: (-width, width) for name, width in widths.items()}
+
+
 def _useful(
     graph: Editing, name: str, ranges: Mapping[str, Range], in_integers: Collection[str]
 ) -> Range:

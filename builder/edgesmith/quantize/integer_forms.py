@@ -130,9 +130,14 @@ def _scalar(graph: Editing, value: float, like: str) -> str:
     return graph.add_constant(np.array(value, np.float32), like)
 
 
-def read_floats(model: onnx.ModelProto, in_integers: Collection[str]) -> int:
+def read_floats(
+    model: onnx.ModelProto, in_integers: Collection[str], *, fuses: bool = False
+) -> int:
     """What computes in float reads floats that are there as they are, in place, not what a
-    QuantizeLinear for others makes of them; returns how often."""
+    QuantizeLinear for others makes of them; returns how often.
+
+    `fuses`: what computes in integers has floats to give, too.
+    """
     graph = Editing(model)
     changed = 0
     for node in graph.graph.node:
@@ -143,7 +148,9 @@ def read_floats(model: onnx.ModelProto, in_integers: Collection[str]) -> int:
             continue
         source = before.input[0]
         maker = graph.producer.get(source)
-        if maker is not None and (maker.name in in_integers or maker.op_type in _CONVERSIONS):
+        if maker is not None and maker.op_type in _CONVERSIONS:
+            continue
+        if maker is not None and maker.name in in_integers and not fuses:
             continue
         for reader in list(graph.users.get(node.output[0], [])):
             if reader.name not in in_integers and reader.op_type not in _CONVERSIONS:
@@ -189,13 +196,17 @@ def _pads_between_integers(graph: Editing, node: onnx.NodeProto) -> bool:
 
 
 def give_floats(
-    model: onnx.ModelProto, before: onnx.ModelProto, in_integers: Collection[str]
+    model: onnx.ModelProto,
+    before: onnx.ModelProto,
+    in_integers: Collection[str],
+    *,
+    fuses: bool = False,
 ) -> int:
     """A Gemm or MatMul that no node of `in_integers` reads gives floats, in place: its kernels can,
     without rounding to 8 bits; returns how many do.
 
     One that gives another tensor than in the float model `before` stays: its QuantizeLinear stands
-    for a Relu or Clip too.
+    for a Relu or Clip too. `fuses`: all others can, too.
     """
     graph = Editing(model)
     given = {node.name: node.output[0] for node in before.graph.node if node.output}
@@ -203,6 +214,7 @@ def give_floats(
         node
         for node in graph.graph.node
         if node.name in in_integers
+        and (fuses or node.op_type in ("Gemm", "MatMul"))
         and given.get(node.name) == node.output[0].removesuffix(_RENAMED_OUTPUT)
     ]
     changed = sum(_give_floats(graph, node, in_integers) for node in found)
@@ -211,7 +223,7 @@ def give_floats(
 
 
 def _give_floats(graph: Editing, node: Any, in_integers: Collection[str]) -> bool:
-    after = graph.only_user(node.output[0]) if node.op_type in ("Gemm", "MatMul") else None
+    after = graph.only_user(node.output[0])
     if after is None or after.op_type != "QuantizeLinear" or after.output[0] in graph.outputs:
         return False
     readers = list(graph.users.get(after.output[0], []))

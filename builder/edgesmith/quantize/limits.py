@@ -34,7 +34,7 @@ def require_small_enough(project: Project, target: Target, exported: ExportedMod
             where=f"{project.file}, targets.{target.name}",
             hint="take a 64-bit platform, or a smaller model",
         )
-    if target.quantize.precision != "int8":
+    if target.quantize.precision == "fp32":
         return
     raise ModelError(
         f"{size}; quantization holds a model in one file, which takes at most 2 GB",
@@ -43,13 +43,18 @@ def require_small_enough(project: Project, target: Target, exported: ExportedMod
     )
 
 
+def _title(quantized: QuantizedModel) -> str:
+    return "FP16" if quantized.default_variant == "fp16" else "INT8"
+
+
 def require_budget(quantized: QuantizedModel, project: Project) -> None:
     """Raises GateError when the INT8 model loses more than the budget allows."""
     if quantized.within_budget:
         return
     raise GateError(
-        f"INT8 loses {quantized.accuracy_loss:.4g} in {quantized.accuracy_metric}, the budget is"
-        f" {quantized.accuracy_budget:.4g} (best calibration: {quantized.calibration_method})",
+        f"{_title(quantized)} loses {quantized.accuracy_loss:.4g} in {quantized.accuracy_metric},"
+        f" the budget is {quantized.accuracy_budget:.4g}"
+        f" (best calibration: {quantized.calibration_method})",
         where=f"{project.file}, quantize.accuracy_budget, target '{quantized.target}'",
         hint="see that calibration yields what evaluation does (quantize/report.json tells each"
         " tensor's range), give more calibration samples, keep sensitive layers in float with"

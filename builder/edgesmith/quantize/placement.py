@@ -60,6 +60,23 @@ def float_by_choice(
     return frozenset(search.nodes[index].name for index in [*chosen, *search.products])
 
 
+def float_around(
+    model: onnx.ModelProto, quantizable: Collection[str], floats: Collection[str]
+) -> frozenset[str]:
+    """The names of nodes that could compute in integers and that an engine which fuses is given in
+    float: all but what multiplies by constant weights, and the sums of two branches, whose second
+    summand such an engine adds inside the convolution that makes the first."""
+    ranks = {one.name: len(one.dims) for one in model.graph.initializer}
+    return frozenset(
+        node.name
+        for node in model.graph.node
+        if node.op_type in quantizable
+        and node.name not in floats
+        and not is_heavy(node, ranks)
+        and not (node.op_type == "Add" and not ranks.keys() & set(node.input))
+    )
+
+
 class _Search:
     """The graph, and which of its nodes are free to be either."""
 

@@ -15,7 +15,7 @@ from edgesmith.quantize.calibrate.thresholds import METHODS, Range
 from edgesmith.quantize.choice import chosen_ranges
 from edgesmith.quantize.dynamic import quantize_dynamic
 from edgesmith.quantize.encoding import Encoding
-from edgesmith.quantize.fitting import fitted_ranges, with_pads
+from edgesmith.quantize.fitting import fitted_ranges, symmetric_ranges, with_pads
 from edgesmith.quantize.ranges import ranges_by
 from edgesmith.quantize.rounding.apply import LayerRounding, WeightRounding
 from edgesmith.quantize.rounding.pairs import secure
@@ -27,7 +27,7 @@ from edgesmith.quantize.static import (
     quantize_static,
 )
 from edgesmith.quantize.tailor import tailored, tailored_to_dynamic
-from edgesmith.quantize.weight_scales import LARGEST_WEIGHT, weight_overrides
+from edgesmith.quantize.weight_scales import weight_overrides
 
 if TYPE_CHECKING:
     import onnx
@@ -83,7 +83,7 @@ class Quantizer:
         """The names of the others that stay in float, and why."""
         masks = [name for name, one in self.found.items() if one.holds_masks]
         known = with_pads(self.model, ranges_by(self.found, "minmax"))
-        return kept_in_float(self.model, self.excluded, masks, known)
+        return kept_in_float(self.model, self.excluded, masks, known, fuses=self.encoding.fuses)
 
     @cached_property
     def in_integers(self) -> frozenset[str]:
@@ -101,7 +101,7 @@ class Quantizer:
         return WeightRounding(
             prepared=self.model,
             samples=self.samples,
-            limit=LARGEST_WEIGHT,
+            limit=self.encoding.largest_weight,
             events=self.events,
             threads=self.threads,
             pairs=self.encoding.pairs,
@@ -109,7 +109,12 @@ class Quantizer:
 
     @cached_property
     def _scales(self) -> dict[str, list[dict[str, Any]]]:
-        return weight_overrides(self.model, self.in_integers, pairs=self.encoding.pairs)
+        return weight_overrides(
+            self.model,
+            self.in_integers,
+            pairs=self.encoding.pairs,
+            largest=self.encoding.largest_weight,
+        )
 
     @cached_property
     def _path(self) -> Path:
@@ -121,7 +126,8 @@ class Quantizer:
         return self._fitted(ranges_by(self.found, method))
 
     def _fitted(self, ranges: Mapping[str, Range]) -> dict[str, Range]:
-        return fitted_ranges(self.model, ranges, self.in_integers)
+        fitted = fitted_ranges(self.model, ranges, self.in_integers)
+        return symmetric_ranges(fitted) if self.encoding.symmetric else fitted
 
     def quantize(self, method: str) -> Int8Model:
         """Writes `<method>.onnx`; raises ModelError or UsageError."""

@@ -20,14 +20,25 @@ from edgesmith.project.project import Project, Target
 from edgesmith.quantize.audit import Asked, Audit, audit, fused_graph
 from edgesmith.quantize.bundle_samples import write_golden, write_samples
 from edgesmith.quantize.calibrate.observation import Observed, load
+from edgesmith.quantize.candidates import Candidate, chosen_of
 from edgesmith.quantize.dynamic import suits
 from edgesmith.quantize.encoding import Encoding, encoding_for
-from edgesmith.quantize.judging import Judge, Judgement
+from edgesmith.quantize.half.convert import convert_to_half
+from edgesmith.quantize.half.result import HalfModel, half_report
+from edgesmith.quantize.judging import Judge
 from edgesmith.quantize.library import operators_to_quantize
 from edgesmith.quantize.limits import require_platform
 from edgesmith.quantize.metrics import Evaluation, loss
 from edgesmith.quantize.quantizer import Int8Model, Quantizer
 from edgesmith.quantize.report import tensors_told, write_report
+from edgesmith.quantize.static import excluded_nodes
+from edgesmith.quantize.variants import (
+    DYNAMIC,
+    HALF,
+    NO_SILENT_QUANTIZATION,
+    has_half,
+    variant_of,
+)
 from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
 from edgesmith.values import (
     MetricValue,
@@ -40,14 +51,8 @@ from edgesmith.values import (
 )
 
 AUTOMATIC_METHODS = ("minmax", "mse", "percentile", "entropy")
-DYNAMIC = "int8-dynamic"
 # A loss of 0.01 is within a budget of 0.01, whatever the last bit of 0.97 - 0.96 is.
 _DIGITS = 12
-# ONNX Runtime would quantize, at load, float weights that [quantize] exclude keeps in float.
-NO_SILENT_QUANTIZATION = {"optimization.disable_specified_optimizers": "WeightBiasQuantization"}
-# Equal outputs up to rounding are above 100 dB; other kernels of another CPU give at least
-# this much of a right model, and far less of a wrong one.
-SELF_TEST_MIN_SQNR_DB = {"fp32": 60.0, "int8": 15.0, DYNAMIC: 15.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,21 +68,6 @@ class QuantizeInputs:
     observed: Callable[[], StageResult[Observed]]
     evaluation: StageResult[SampleSet]
     reference: StageResult[Reference]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Candidate:
-    """An INT8 model made with one calibration method, or dynamically (then without `model`)."""
-
-    method: str
-    path: Path
-    judgement: Judgement
-    loss: float
-    model: Int8Model | None = None
-
-    @property
-    def variant(self) -> str:
-        return "int8" if self.model else DYNAMIC
 
 
 def quantize_stage(
@@ -113,6 +103,11 @@ def quantize_stage(
             "metrics_run_by": _runs_metrics(project, interpreter),
             "encoding": to_record(encoding) if encoding else "float",
             "sizes": inputs.sizes,
+            "providers": {
+                name: [one.graph_optimization_level, bool(one.plugin)]
+                for name, one in target.providers.items()
+            },
+            "provider": target.provider,
             "platform": [
                 target.platform.name,
                 target.platform.max_opset,
@@ -194,7 +189,12 @@ class _Work:
         copy_model(simplified.folder, simplified.value.onnx, folder / "fp32.onnx")
         baseline = self.judge.judge(folder / "fp32.onnx", self._options())
         made = {"fp32": baseline}
-        tried: list[_Candidate] = []
+        tried: list[Candidate] = []
+        half = None
+        if has_half(self.target):
+            half = self._half(folder / f"{HALF}.onnx", baseline.metrics, deciding)
+            made[HALF] = half.judgement
+            tried = [half] if self.encoding is None else []
         if self.encoding is not None:
             tried = self._quantized(self.encoding, baseline.metrics, deciding)
             shutil.copyfile(tried[0].path, folder / "int8.onnx")
@@ -205,18 +205,28 @@ class _Work:
                 made[DYNAMIC] = dynamic.judgement
         # Quantized forms multiply as often; not all of their operators have shapes to count by.
         count = multiply_adds_per_sample(onnx_file.load(folder / "fp32.onnx", data=False))
+        encoding = self.encoding.name if self.encoding else ""
         variants = tuple(
-            self._variant(folder, name, one.metrics, count) for name, one in made.items()
+            variant_of(
+                folder, name, one.metrics, target=self.target, encoding=encoding, count=count
+            )
+            for name, one in made.items()
         )
-        judged = (baseline, *(candidate.judgement for candidate in tried))
+        judged = (*made.values(), *(candidate.judgement for candidate in tried))
         read = sorted({one for judgement in judged for one in judgement.dependencies})
-        return Made(value=self._finish(folder, variants, tried), dependencies=tuple(read))
+        made_half = half.model if half and isinstance(half.model, HalfModel) else None
+        value = self._finish(folder, variants, tried, made_half)
+        return Made(value=value, dependencies=tuple(read))
 
     def _finish(
-        self, folder: Path, variants: tuple[Variant, ...], tried: list[_Candidate]
+        self,
+        folder: Path,
+        variants: tuple[Variant, ...],
+        tried: list[Candidate],
+        half: HalfModel | None,
     ) -> QuantizedModel:
         budget = self.target.quantize.accuracy_budget
-        chosen = _default(tried, budget)
+        chosen = chosen_of(tried, budget)
         lost = chosen.loss if chosen else 0.0
         value = QuantizedModel(
             target=self.target.name,
@@ -230,37 +240,37 @@ class _Work:
             accuracy_budget=budget,
             within_budget=lost <= budget,
         )
-        self._write_report(folder, value, tried)
+        self._write_report(folder, value, tried, half)
         return value
 
     def _judging(self) -> dict[str, SessionOptions]:
         """For each variant, how its outputs on the target are computed here."""
         options = self._options()
         int8 = self.encoding.judging(options) if self.encoding else options
-        return {"fp32": options, "int8": int8, DYNAMIC: options}
+        return {"fp32": options, HALF: options, "int8": int8, DYNAMIC: options}
 
     def _options(self) -> SessionOptions:
         return SessionOptions(config=NO_SILENT_QUANTIZATION)
 
     def _quantized(
         self, encoding: Encoding, baseline: tuple[MetricValue, ...], metric: str
-    ) -> list[_Candidate]:
+    ) -> list[Candidate]:
         """All static candidates that were needed, the best first."""
         asked = self.target.quantize.calibration
         methods = AUTOMATIC_METHODS if asked == "auto" else (asked,)
-        candidates: list[_Candidate] = []
+        candidates: list[Candidate] = []
         for method in methods:
             model = self.quantizer.quantize(method)
             candidates.append(self._static(model, encoding, baseline, metric))
             if self._fits(candidates[-1]):
                 break
         best = min(candidates, key=lambda candidate: candidate.loss)
-        if asked == "auto" and best.model is not None and not self._fits(best):
+        if asked == "auto" and isinstance(best.model, Int8Model) and not self._fits(best):
             model = self.quantizer.quantize_by_tensor(best.model)
             candidates.append(self._static(model, encoding, baseline, metric))
         return sorted(candidates, key=lambda candidate: candidate.loss)
 
-    def _fits(self, candidate: _Candidate) -> bool:
+    def _fits(self, candidate: Candidate) -> bool:
         return candidate.loss <= self.target.quantize.accuracy_budget
 
     def _static(
@@ -269,16 +279,17 @@ class _Work:
         encoding: Encoding,
         baseline: tuple[MetricValue, ...],
         metric: str,
-    ) -> _Candidate:
+    ) -> Candidate:
         options = encoding.judging(self._options())
         return self._judged(model.method, model.path, options, baseline, metric, model)
 
     def _dynamic(
         self, path: Path, baseline: tuple[MetricValue, ...], metric: str
-    ) -> _Candidate | None:
+    ) -> Candidate | None:
         """None where the model is not made for it, or, with a warning, where it fails."""
         wanted = self.target.quantize.dynamic
-        if wanted == "never" or (wanted == "auto" and not suits(self.quantizer.source)):
+        fits = self.target.provider_of("int8").name == "cpu" and suits(self.quantizer.source)
+        if wanted == "never" or (wanted == "auto" and not fits):
             return None
         try:
             self.quantizer.quantize_dynamically(path)
@@ -290,6 +301,24 @@ class _Work:
             path.unlink(missing_ok=True)
             return None
 
+    def _half(self, path: Path, baseline: tuple[MetricValue, ...], metric: str) -> Candidate:
+        observed, calibration = self.inputs.observed(), self.inputs.calibration
+        prepared = observed.folder / observed.value.prepared
+        half = convert_to_half(
+            prepared,
+            path,
+            found=load(observed.folder / observed.value.path),
+            samples=calibration.folder / calibration.value.path,
+            exclude=frozenset(
+                excluded_nodes(onnx_file.load(prepared), self.target.quantize.exclude)
+            ),
+            events=self.context.events,
+        )
+        self.context.events.info(
+            f"quantize: FP16: {half.converted} nodes, {len(half.kept)} stay in FP32"
+        )
+        return self._judged(HALF, path, self._options(), baseline, metric, half)
+
     def _judged(
         self,
         method: str,
@@ -297,34 +326,16 @@ class _Work:
         options: SessionOptions,
         baseline: tuple[MetricValue, ...],
         metric: str,
-        model: Int8Model | None = None,
-    ) -> _Candidate:
+        model: Int8Model | HalfModel | None = None,
+    ) -> Candidate:
         judgement = self.judge.judge(path, options)
         lost = round(loss(baseline, judgement.metrics, metric), _DIGITS)
         self.context.events.debug(f"quantize: {method} loses {lost:.4g} in {metric}")
-        return _Candidate(method=method, path=path, judgement=judgement, loss=lost, model=model)
+        return Candidate(method=method, path=path, judgement=judgement, loss=lost, model=model)
 
-    def _variant(
-        self, folder: Path, name: str, metrics: tuple[MetricValue, ...], multiply_adds: int | None
-    ) -> Variant:
-        static = self.encoding.name if self.encoding else ""
-        encoding = {"fp32": "float", "int8": static, DYNAMIC: "dynamic"}[name]
-        path = folder / f"{name}.onnx"
-        model = onnx_file.load(path, data=False)
-        return Variant(
-            name=name,
-            onnx=onnx_file.describe(model, path),
-            precision="fp32" if name == "fp32" else "int8",
-            encoding=encoding,
-            provider="cpu",
-            session_options=self._options(),
-            threads=self.target.bench.threads[0],
-            self_test_min_sqnr_db=SELF_TEST_MIN_SQNR_DB[name],
-            metrics=metrics,
-            multiply_adds_per_sample=multiply_adds,
-        )
-
-    def _write_report(self, folder: Path, value: QuantizedModel, tried: list[_Candidate]) -> None:
+    def _write_report(
+        self, folder: Path, value: QuantizedModel, tried: list[Candidate], half: HalfModel | None
+    ) -> None:
         write_report(
             folder,
             {
@@ -338,9 +349,12 @@ class _Work:
                     for c in tried
                 ],
                 **self._layers(tried[0].model if tried else None),
+                "half": half_report(half) if half else None,
                 "audit": {
                     variant.name: to_record(self._audit(folder, variant))
                     for variant in value.variants
+                    # What another provider makes of a model only a device can tell.
+                    if variant.provider == "cpu"
                 },
             },
         )
@@ -362,19 +376,13 @@ class _Work:
         )
         return audit(fused, asked)
 
-    def _layers(self, best: Int8Model | None) -> dict[str, Any]:
-        if best is None:
+    def _layers(self, best: Int8Model | HalfModel | None) -> dict[str, Any]:
+        if not isinstance(best, Int8Model):
             return {"tensors": [], "weight_rounding": []}
         return {
             "tensors": tensors_told(self.quantizer.found, best.ranges),
             "weight_rounding": [to_record(one) for one in best.rounding],
         }
-
-
-def _default(tried: Sequence[_Candidate], budget: float) -> _Candidate | None:
-    """The static one within the budget, else the dynamic one, else what loses least."""
-    fitting = [candidate for candidate in tried if candidate.loss <= budget]
-    return fitting[0] if fitting else min(tried, key=lambda c: c.loss, default=None)
 
 
 def to_record_list(values: tuple[MetricValue, ...]) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from edgesmith.quantize.integer_forms import (
     use_integer_forms,
 )
 from edgesmith.quantize.library import library_at_work, mend_order, operators_to_quantize
-from edgesmith.quantize.placement import HEAVY, float_by_choice
+from edgesmith.quantize.placement import HEAVY, float_around, float_by_choice
 from edgesmith.quantize.plain import other_gemms
 from edgesmith.quantize.ranges import write_ranges
 
@@ -81,6 +81,8 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
             extra_options={
                 "ForceQuantizeNoInputCheck": True,
                 "TensorQuantOverrides": dict(plan.scales),
+                "ActivationSymmetric": plan.encoding.symmetric,
+                "QuantizeBias": not plan.encoding.float_bias,
             },
         )
     mend_order(output)
@@ -90,8 +92,8 @@ def quantize_static(plan: QuantizationPlan, output: Path, *, events: EventStream
     onnx_file.strip_traces(quantized)
     if feed_integers(quantized):
         events.debug("quantize: the fed integers are the first layer's quantized input")
-    give_floats(quantized, model, plan.in_integers)
-    read_floats(quantized, plan.in_integers)
+    give_floats(quantized, model, plan.in_integers, fuses=plan.encoding.fuses)
+    read_floats(quantized, plan.in_integers, fuses=plan.encoding.fuses)
     use_integer_forms(quantized)
     pad_integers(quantized)
     onnx_file.save(quantized, output)
@@ -125,10 +127,13 @@ def kept_in_float(
     excluded: Collection[str],
     unheld: Collection[str],
     known: Collection[str],
+    *,
+    fuses: bool = False,
 ) -> dict[str, str]:
     """The nodes that stay in float though nobody `excluded` them, and why: by name.
 
     `unheld` are tensors that 8 bits can't hold; of those not `known` either nothing was observed.
+    `fuses`: the target's engine makes what stands behind a convolution a part of it.
     """
     kept = {node.name: "it is preprocessing of integers" for node in head_nodes(model)}
     kept |= dict.fromkeys(kept_activations(model), "its bounds are no range of INT8")
@@ -145,8 +150,14 @@ def kept_in_float(
         elif node.op_type == "QuickGelu":
             kept[node.name] = "with AVX-512, SiLU is faster in float"
     kept |= dict.fromkeys(other_gemms(model), "its bias is no constant row")
-    chosen = float_by_choice(model, operators, {*excluded, *kept})
-    kept |= dict.fromkeys(chosen, "with the conversions, integers are no faster there")
+    floats = {*excluded, *kept}
+    if fuses:
+        kept |= dict.fromkeys(
+            float_around(model, operators, floats), "its engine fuses it in float"
+        )
+    else:
+        chosen = float_by_choice(model, operators, floats)
+        kept |= dict.fromkeys(chosen, "with the conversions, integers are no faster there")
     return {name: why for name, why in kept.items() if name not in excluded}
 
 

@@ -30,7 +30,7 @@ _SPREAD, _MEAN = 0.34, 0.16
 
 
 def weight_overrides(
-    model: onnx.ModelProto, in_integers: Collection[str], *, pairs: bool
+    model: onnx.ModelProto, in_integers: Collection[str], *, pairs: bool, largest: int
 ) -> dict[str, list[dict[str, Any]]]:
     """Scales for the constant weights of Conv, Gemm and MatMul `in_integers`, in the form
     of onnxruntime.quantization's TensorQuantOverrides, which knows no search for them."""
@@ -51,7 +51,9 @@ def weight_overrides(
             continue
         weights = numpy_helper.to_array(tensor)
         least = np.finfo(weights.dtype).tiny
-        scales = np.maximum(_scales(node, weights, axis, pairs), least).astype(weights.dtype)
+        scales = np.maximum(_scales(node, weights, axis, pairs, largest), least).astype(
+            weights.dtype
+        )
         zero = np.array(0, np.int8)
         found[tensor.name] = [
             {"axis": axis, "quant_type": QuantType.QInt8, "scale": np.array(s), "zero_point": zero}
@@ -67,39 +69,39 @@ def channel_axis(node: Any) -> int:
     return 0 if by_rows(node) else 1
 
 
-def _scales(node: Any, weights: Array, axis: int, pairs: bool) -> Array:
+def _scales(node: Any, weights: Array, axis: int, pairs: bool, largest: int) -> Array:
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
     if not pairs:
-        return best_scales(rows)
+        return best_scales(rows, largest=largest)
     depthwise = is_depthwise(node, weights.shape)
     mates = mates_of(rows.shape[1], weights.shape[2:], is_depthwise=depthwise)
-    return best_scales(rows, mates)
+    return best_scales(rows, mates, largest=largest)
 
 
-def best_scales(rows: Array, mates: Array | None = None) -> Array:
-    """float64 [outputs] for `rows` [outputs, n], whose integers are to be within 127, and whose
-    pairs, where `mates` [n] are given, within what pairs.py says.
+def best_scales(rows: Array, mates: Array | None = None, *, largest: int = LARGEST_WEIGHT) -> Array:
+    """float64 [outputs] for `rows` [outputs, n], whose integers are to be within `largest`, and
+    whose pairs, where `mates` [n] are given, within what pairs.py says.
 
     The error of the outputs counts, of inputs spread as behind a Relu.
     """
     at_once = max(1, _AT_ONCE // max(1, rows.shape[1]))
     parts = [
-        _best_of(rows[first : first + at_once].astype(np.float32), mates)
+        _best_of(rows[first : first + at_once].astype(np.float32), mates, largest)
         for first in range(0, len(rows), at_once)
     ]
     found = np.concatenate([*parts, np.empty(0)])
     # Rows of zeros have no scale of their own, but biases, whose steps follow from it.
-    others = float(found.max(initial=0.0)) or 1 / LARGEST_WEIGHT
+    others = float(found.max(initial=0.0)) or 1 / largest
     return np.where(found > 0, found, others)
 
 
-def _best_of(rows: Array, mates: Array | None) -> Array:
+def _best_of(rows: Array, mates: Array | None, largest: int) -> Array:
     """The scale of each row, zero for rows of zeros."""
-    whole = np.abs(rows).max(axis=1, initial=0.0).astype(np.float64) / LARGEST_WEIGHT
+    whole = np.abs(rows).max(axis=1, initial=0.0).astype(np.float64) / largest
     best, least = whole, np.full(len(rows), np.inf)
     for factor in _CLIPPING if mates is None else np.concatenate([_CLIPPING, _LOOSER]):
         steps = np.where(whole > 0, whole * factor, 1.0).astype(np.float32)[:, None]
-        integers = np.clip(np.rint(rows / steps), -LARGEST_WEIGHT, LARGEST_WEIGHT)
+        integers = np.clip(np.rint(rows / steps), -largest, largest)
         if mates is not None:
             integers = secured(integers, mates)
         error = integers * steps - rows

@@ -60,7 +60,10 @@ def decide(report: Mapping[str, Any], *, accuracy_budget: float) -> Decision:
     INT8 (or any other candidate) ships when its accuracy loss keeps the budget and it is faster,
     each with its whole 95 % interval. Of several such candidates the fastest ships.
     """
-    comparisons = comparisons_of(report)
+    # The same variant by another provider is the same model: nothing else would be shipped.
+    comparisons = tuple(
+        one for one in comparisons_of(report) if one.candidate.variant != one.baseline.variant
+    )
     if not comparisons:
         return _nothing_compared(runs_of(report), accuracy_budget)
     first = comparisons[0].candidate.configuration
@@ -127,6 +130,7 @@ def _judge(one: ComparisonView, budget: float) -> Decision:
     faster = _faster(one)
     within = {"below": True, "above": False}.get(side_of(one.accuracy_loss, budget))
     names = one.candidate.variant, one.baseline.variant
+    titles = one.candidate.title, one.baseline.title
     outcome: Outcome
     ship: str | None
     if "failed" in (one.candidate.verdict, one.baseline.verdict):
@@ -137,12 +141,13 @@ def _judge(one: ComparisonView, budget: float) -> Decision:
         advice = "exclude sensitive layers, try another calibration, or raise the budget"
     elif faster is False:
         outcome, ship = "ship-baseline", names[1]
-        reason = f"{names[0]} is not faster: {_speed(one)} the speed of {names[1]}"
+        reason = f"{titles[0]} is not faster: {_speed(one)} the speed of {titles[1]}"
         advice = f"quantizing this model does not pay on this device; {names[1]} costs no accuracy"
     elif faster and within:
         outcome, ship = "ship-candidate", names[0]
         reason = (
-            f"{names[0]} runs at {_speed(one)} the speed of {names[1]} and its loss, {_loss(one)},"
+            f"{titles[0]} runs at {_speed(one)} the speed of {titles[1]} and its loss,"
+            f" {_loss(one)},"
             f" keeps the budget of {_budget(one, budget)}"
         )
         advice = _NOISY if "noisy" in (one.candidate.verdict, one.baseline.verdict) else ""

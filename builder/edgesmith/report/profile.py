@@ -24,7 +24,7 @@ def render_profile(runs: Sequence[RunView], style: Style) -> list[str]:
         return []
     columns = [_by_operator(run) for run in profiled]
     names = sorted({n for c in columns for n in c}, key=lambda n: -_most(n, columns))
-    heads = [run.variant for run in profiled]
+    heads = [run.title for run in profiled]
     rows = [[n, *(_cell(c.get(n)) for c in columns)] for n in names[:_MOST_ROWS]]
     widths = [max(map(display_width, column)) for column in zip(["", *heads], *rows, strict=True)]
     note = "time by operator, of one inference in a session of its own"

@@ -58,7 +58,7 @@ def render_table(runs: Sequence[RunView], style: Style) -> list[str]:
     even one column does, the runs stand below each other.
     """
     rows = table_rows(runs)
-    heads = [run.variant for run in runs]
+    heads = [run.title for run in runs]
     label = max(display_width(r.title) for r in rows)
     room = style.width - display_width(_INDENT) - label
     for stacked in (False, True):

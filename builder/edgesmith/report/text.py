@@ -16,6 +16,7 @@ from edgesmith.report.numbers import (
     format_ratio,
     significant,
 )
+from edgesmith.report.placement import placement_lines
 from edgesmith.report.plain import Colour, Style, cleaned, wrap
 from edgesmith.report.profile import render_profile
 from edgesmith.report.table import render_table
@@ -42,6 +43,7 @@ def render_report(report: Mapping[str, Any], style: Style, *, file: str | None =
     runs, comparisons = runs_of(harmless), comparisons_of(harmless)
     blocks = [_headline(harmless, style), *_tables(runs, style)]
     blocks += [
+        _section("placement", placement_lines(runs), style),
         _section("comparison", [_comparison(c) for c in comparisons], style),
         _section("failed", _failures(harmless, runs), style, colour="red"),
         _section("conditions", _conditions(runs), style),
@@ -106,7 +108,7 @@ def _section(title: str, items: Sequence[str], style: Style, colour: Colour = "b
 
 
 def _comparison(one: ComparisonView) -> str:
-    names = f"{one.candidate.variant} against {one.baseline.variant}"
+    names = f"{one.candidate.title} against {one.baseline.title}"
     where = describe_configuration(one.candidate)
     parts = [_speed(one), _loss(one)]
     if one.size_ratio is not None:
@@ -141,7 +143,7 @@ def _failures(report: Mapping[str, Any], runs: Sequence[RunView]) -> list[str]:
     for one in report.get("metric_errors", ()):
         place = f" ({one['where']})" if one["where"] else ""
         outside.append(f"{one['variant']}: {one['message']}{place}")
-    return outside + [f"{r.variant} ({describe_configuration(r)}): {r.error}" for r in failed]
+    return outside + [f"{r.title} ({describe_configuration(r)}): {r.error}" for r in failed]
 
 
 def _conditions(runs: Sequence[RunView]) -> list[str]:
@@ -151,8 +153,8 @@ def _conditions(runs: Sequence[RunView]) -> list[str]:
         for one in run.conditions:
             if one.passed is not True:
                 key = (one.name, one.passed, one.advice)
-                found.setdefault(key, []).append((run.variant, one))
-    everyone = {run.variant for run in runs if run.verdict != "failed"}
+                found.setdefault(key, []).append((run.title, one))
+    everyone = {run.title for run in runs if run.verdict != "failed"}
     lines = []
     for (name, passed, advice), shared in found.items():
         state = "not kept" if passed is False else "cannot be told"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Side = Literal["below", "above", "straddles", "unknown"]
@@ -69,6 +69,9 @@ class RunView:
     `anonymous_bytes` the largest of them; an emulated run has none of them, and no conditions: they
     are the emulator's.
     `found` is what the run's scenario found beside latencies; empty for a single stream.
+    `title` is the variant, with its provider where the runs of the report differ in that; then
+    `shared_provider` is empty. `placement` counts nodes by ONNX Runtime's provider, `elsewhere`
+    those of others than the run's by operator type; `fallbacks` are lines.
     """
 
     key: str
@@ -96,11 +99,17 @@ class RunView:
     not_readable: tuple[str, ...] = ()
     joules_per_inference: float | None = None
     why_no_latency: str = ""
+    title: str = ""
+    shared_provider: str = ""
+    placement: Mapping[str, int] = field(default_factory=dict)
+    elsewhere: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    fallbacks: tuple[str, ...] = ()
 
     @property
     def configuration(self) -> tuple[str, int, tuple[tuple[str, int], ...], str]:
         """What runs have in common that may be put side by side."""
-        return self.provider, self.threads, tuple(sorted(self.shapes.items())), self.scenario
+        shapes = tuple(sorted(self.shapes.items()))
+        return self.shared_provider, self.threads, shapes, self.scenario
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +139,9 @@ def side_of(measure: Measure, limit: float) -> Side:
 def runs_of(report: Mapping[str, Any]) -> tuple[RunView, ...]:
     """The runs in the report's order."""
     sizes = {v["name"]: v["bytes"] for v in report["context"]["bundle"]["variants"]}
-    return tuple(_run(run, sizes) for run in report["runs"])
+    providers = {_provider(run) for run in report["runs"]}
+    shared = next(iter(providers)) if len(providers) == 1 else ""
+    return tuple(_run(run, sizes, shared) for run in report["runs"])
 
 
 def comparisons_of(report: Mapping[str, Any]) -> tuple[ComparisonView, ...]:
@@ -151,7 +162,8 @@ def describe_configuration(run: RunView) -> str:
         else (f"{run.threads} thread{'' if run.threads == 1 else 's'}")
     )
     shapes = [f"{name} {size}" for name, size in sorted(run.shapes.items())]
-    return ", ".join([run.provider, threads, *shapes, *_scenario_words(run.scenario)])
+    provider = [run.shared_provider] if run.shared_provider else []
+    return ", ".join([*provider, threads, *shapes, *_scenario_words(run.scenario)])
 
 
 def _scenario_words(scenario: str) -> list[str]:
@@ -167,15 +179,33 @@ def _scenario_words(scenario: str) -> list[str]:
     return []
 
 
-def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None]) -> RunView:
-    asked = run["requested"]
+def _provider(run: Mapping[str, Any]) -> str:
+    """The one that was used; the one that was asked for where nothing ran."""
+    return str((run["effective"] or run["requested"])["provider"])
+
+
+def _fallbacks(effective: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(
+        f"provider {one['provider']} is not used: {one['reason']};"
+        f" {effective['provider']} takes its place"
+        for one in effective.get("fallbacks", ())
+    )
+
+
+def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None], shared: str) -> RunView:
+    asked, effective = run["requested"], run["effective"] or {}
     latency = run["latency"] or {}
     processes = run["processes"]
     own = [] if run["verdict"] == "emulated" else processes
     return RunView(
         key=run["key"],
         variant=asked["variant"],
-        provider=(run["effective"] or asked)["provider"],
+        provider=_provider(run),
+        title=asked["variant"] if shared else f"{asked['variant']} by {_provider(run)}",
+        shared_provider=shared,
+        placement=effective.get("placement") or {},
+        elsewhere=effective.get("elsewhere") or {},
+        fallbacks=_fallbacks(effective),
         threads=asked["threads"],
         shapes=asked["shapes"],
         scenario=asked["scenario"],

@@ -23,7 +23,7 @@ LARGE = 1e3
 _NUDGE_DIGITS = 8
 # Without the runtime's own optimizations, which would do to both models what a pass did to
 # one: what is compared is the graph as it is written.
-_AS_WRITTEN = SessionOptions(graph_optimization_level="none")
+_AS_WRITTEN = SessionOptions(graph_optimization_level="disable")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "edgesmith/providers.hpp"
 #include "edgesmith/result.hpp"
 
 namespace edgesmith {
@@ -50,6 +51,8 @@ struct Manifest {
   std::string default_variant;
   std::vector<ManifestFile> files;
   std::vector<std::string> metrics;  ///< The first decides.
+  /// How providers are set up, by name; a plugin's library is a path relative to the bundle.
+  std::map<std::string, ProviderSettings> providers;
 
   /// The variant of this name, or null.
   const Variant* find_variant(const std::string& name) const;

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "edgesmith/providers.hpp"
 #include "edgesmith/result.hpp"
 #include "edgesmith/tensor.hpp"
 
@@ -28,12 +29,14 @@ enum class OptimizationLevel { kDisable, kBasic, kExtended, kAll };
 std::optional<OptimizationLevel> optimization_level_from_name(std::string_view name);
 
 struct SessionSettings {
-  int threads = 1;                            ///< Intra-op threads; 0: the runtime decides.
-  std::vector<std::string> providers{"cpu"};  ///< In order of preference; cpu takes the rest.
+  int threads = 1;                          ///< Intra-op threads; 0: the runtime decides.
+  std::vector<ProviderSettings> providers;  ///< In order of preference; cpu takes the rest.
+  bool require_provider = false;            ///< Fail unless the first of them can be used.
   OptimizationLevel optimization_level = OptimizationLevel::kAll;
   std::map<std::string, std::string> config;  ///< Session configuration entries.
   bool arena = true;                          ///< Keep freed memory for the next inference.
   std::string profile_prefix;                 ///< Not empty: profile, to files of this prefix.
+  bool record_placement = false;              ///< For placement().
 };
 
 /// Version and execution providers of the runtime library that is loaded.
@@ -58,8 +61,10 @@ struct OutputView {
 class Session {
  public:
   /// Loads a model file.
-  /// \return kModelOrData if the file is no model or a setting is unknown, kHarness if the runtime
-  ///         library is too old or a provider is not there.
+  /// A provider that cannot be used on this machine is left out: see fallbacks().
+  /// \return kModelOrData if the file is no model or a setting is unknown, kUsage for an unknown
+  ///         provider or an option that it refuses, kHarness if the runtime library is too old, a
+  ///         plugin cannot be loaded or a required provider cannot be used.
   static Result<Session> open(const std::string& model_path, const SessionSettings& settings);
 
   Session(Session&&) noexcept;
@@ -72,6 +77,16 @@ class Session {
   /// in another thread at the same time as this one, shares weights and intra-op threads with it,
   /// and may outlive it. \return kModelOrData with the runtime's own message if it fails.
   Result<Session> stream() const;
+
+  /// The provider that comes first: "cpu" where none of the wanted ones can be used.
+  const std::string& provider() const;
+  /// ONNX Runtime's name of provider(), such as "CPUExecutionProvider".
+  const std::string& runtime_provider() const;
+  /// The wanted providers that are not used, with the reasons.
+  const std::vector<ProviderFallback>& fallbacks() const;
+  /// Which provider has which nodes, where SessionSettings::record_placement asked for it.
+  /// \return kHarness if nobody asked, or the runtime is older than 1.24 and cannot tell.
+  Result<std::vector<ProviderNodes>> placement() const;
 
   const std::vector<TensorInfo>& inputs() const;
   const std::vector<TensorInfo>& outputs() const;

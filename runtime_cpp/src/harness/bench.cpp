@@ -14,6 +14,7 @@
 #include "edgesmith/samples.hpp"
 #include "no_exceptions.hpp"
 #include "output.hpp"
+#include "provider_choice.hpp"
 #include "report_json.hpp"
 #include "run_report.hpp"
 
@@ -28,7 +29,6 @@ RunSpec base_spec(const Workload& workload, const Candidate& candidate, const Op
   spec.variant = candidate.variant.name;
   spec.model_path = candidate.model_path;
   spec.samples_path = workload.samples_path;
-  spec.provider = options.provider.empty() ? candidate.variant.provider : options.provider;
   spec.require_provider = options.require_provider;
   spec.cpus = options.cpus;
   spec.spinning = options.spinning;
@@ -42,9 +42,26 @@ RunSpec base_spec(const Workload& workload, const Candidate& candidate, const Op
   return spec;
 }
 
-/// Every combination of scenarios, shapes, variants and threads.
-std::vector<Run> plan_runs(const Workload& workload, const Options& options,
-                           const std::string& clock) {
+/// A spec for each provider that a candidate is to run by.
+Result<std::vector<RunSpec>> specs_of(const Bundle& bundle, const Workload& workload,
+                                      const Candidate& candidate, const Options& options) {
+  std::vector<std::string> names = options.providers;
+  if (names.empty()) names.push_back(candidate.variant.provider);
+  std::vector<RunSpec> specs;
+  for (const std::string& name : names) {
+    Result<std::vector<ProviderSettings>> providers = chosen_providers(bundle, options, name);
+    if (!providers) return providers.error();
+    RunSpec spec = base_spec(workload, candidate, options);
+    spec.provider = name;
+    spec.providers = std::move(*providers);
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+/// Every combination of scenarios, shapes, variants, providers and threads.
+Result<std::vector<Run>> plan_runs(const Bundle& bundle, const Workload& workload,
+                                   const Options& options, const std::string& clock) {
   std::vector<Scenario> scenarios = options.scenarios;
   if (scenarios.empty()) scenarios.emplace_back();
   std::vector<Shape> shapes = options.shapes;
@@ -55,13 +72,16 @@ std::vector<Run> plan_runs(const Workload& workload, const Options& options,
       for (const Candidate& candidate : workload.candidates) {
         std::vector<int> threads = options.threads;
         if (threads.empty()) threads.push_back(candidate.variant.threads);
-        for (const int count : threads) {
-          RunSpec spec = base_spec(workload, candidate, options);
+        Result<std::vector<RunSpec>> specs = specs_of(bundle, workload, candidate, options);
+        if (!specs) return specs.error();
+        for (RunSpec& spec : *specs) {
           spec.scenario = scenario;
           spec.shapes = shape;
-          spec.threads = count;
           spec.clock = clock;
-          runs.push_back({std::move(spec), &candidate, {}});
+          for (const int count : threads) {
+            spec.threads = count;
+            runs.push_back({spec, &candidate, {}});
+          }
         }
       }
     }
@@ -73,6 +93,14 @@ std::vector<Run> plan_runs(const Workload& workload, const Options& options,
 bool wrote_outputs(const Run& run) {
   const ChildOutcome& first = run.processes.front();
   return first.error.is_null() && first.document["outputs_unwritten"].get<std::string>().empty();
+}
+
+/// What was asked for and is not used, in plain lines.
+void say_fallbacks(const json& effective) {
+  for (const json& one : effective["fallbacks"]) {
+    const ProviderFallback fallback{one["provider"], one["reason"]};
+    say("harness: " + fallback_words(fallback, effective["provider"]));
+  }
 }
 
 /// Asks a run for its variant's outputs, unless one before has written them.
@@ -101,6 +129,8 @@ bool measure_all(const ChildRunner& runner, const Options& options, std::vector<
       const ChildOutcome& outcome = run.processes.back();
       if (!outcome.error.is_null()) {
         say("harness: failed: " + outcome.error["message"].get<std::string>());
+      } else if (process == 0) {
+        say_fallbacks(outcome.document["effective"]);
       }
       if (outcome.interrupted) return false;
       if (process == 0 && wrote_outputs(run)) written.insert(run.spec.variant);
@@ -204,11 +234,14 @@ class Bench {
     workload_ = std::move(*workload);
     report_["context"]["bundle"] = bundle_json(*bundle, workload_.candidates);
     report_["context"]["metrics"] = workload_.metrics;
-    runs_ = plan_runs(workload_, options_, report_["context"]["clock"]["name"]);
+    Result<std::vector<Run>> runs =
+        plan_runs(*bundle, workload_, options_, report_["context"]["clock"]["name"]);
+    if (!runs) return runs.error();
+    runs_ = std::move(*runs);
     if (runs_.size() > 1 && !options_.outputs_path.empty()) {
       return Error{ErrorCode::kUsage,
-                   "--outputs needs a single run: name one --variant, one of "
-                   "--threads, one --shape and one --scenario"};
+                   "--outputs needs a single run: name one --variant, one "
+                   "--provider, one of --threads, one --shape and one --scenario"};
     }
     return check_outputs_folder();
   }

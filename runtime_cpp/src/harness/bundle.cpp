@@ -163,6 +163,11 @@ Result<Workload> open_workload(const Bundle& bundle, const Options& options,
   return workload;
 }
 
+Status check_bundle_file(const Bundle& bundle, const std::string& relative) {
+  FileDigest digest;
+  return check_file(bundle, relative, digest);
+}
+
 json bundle_json(const Bundle& bundle, const std::vector<Candidate>& loose) {
   const Manifest& manifest = bundle.manifest;
   json result = {{"model", manifest.model_name}, {"variants", json::array()}};

@@ -45,6 +45,9 @@ Result<Workload> open_workload(const Bundle& bundle, const Options& options,
                                const std::vector<std::string>& names,
                                const std::vector<std::string>& samples_names);
 
+/// Whether a file of the bundle is the one that its manifest lists. \return kIntegrity if not.
+Status check_bundle_file(const Bundle& bundle, const std::string& relative);
+
 /// The report's context.bundle.
 nlohmann::json bundle_json(const Bundle& bundle, const std::vector<Candidate>& loose);
 

@@ -1,5 +1,9 @@
 #include "compare.hpp"
 
+#include <algorithm>
+#include <map>
+#include <set>
+
 #include "accuracy_report.hpp"
 #include "report_json.hpp"
 #include "shown.hpp"
@@ -11,9 +15,16 @@ using nlohmann::json;
 
 std::string rounded(double value) { return formatted("%.3g", value); }
 
+/// The variant, with its provider where the two differ in that.
+std::string name_of(const RunSummary& one, const RunSummary& other) {
+  if (one.provider == other.provider) return one.variant;
+  return one.variant + " by " + one.provider;
+}
+
 std::string speed_words(const RunSummary& baseline, const RunSummary& candidate,
                         const Measured& speedup) {
-  const std::string names = candidate.variant + " against " + baseline.variant + ": ";
+  const std::string names =
+      name_of(candidate, baseline) + " against " + name_of(baseline, candidate) + ": ";
   if (!speedup.value) return names + "no speed can be given (" + speedup.reason + ")";
   if (speedup.ci95 && speedup.ci95->low <= 1 && speedup.ci95->high >= 1) {
     return names + "no difference in speed can be shown";
@@ -67,8 +78,23 @@ json compare_pair(const RunSummary& baseline, const RunSummary& candidate,
 }
 
 bool same_conditions(const RunSpec& a, const RunSpec& b) {
-  return a.provider == b.provider && a.threads == b.threads && a.shapes == b.shapes &&
-         a.scenario == b.scenario;
+  return a.threads == b.threads && a.shapes == b.shapes && a.scenario == b.scenario;
+}
+
+/// Whether `b` is to be compared with `a`: another variant with the providers that were chosen for
+/// them, or by the provider of both; or the same variant by another provider than the cpu.
+bool is_pair(const RunSpec& a, const RunSpec& b, const std::string& baseline, bool by_request) {
+  if (!same_conditions(a, b)) return false;
+  if (a.variant == b.variant) return a.provider == "cpu" && b.provider != "cpu";
+  return a.variant == baseline && (!by_request || a.provider == b.provider);
+}
+
+/// Whether any variant runs by several providers: somebody asked for that.
+bool several_providers(const std::vector<Run>& runs) {
+  std::map<std::string, std::set<std::string>> providers;
+  for (const Run& run : runs) providers[run.spec.variant].insert(run.spec.provider);
+  return std::any_of(providers.begin(), providers.end(),
+                     [](const auto& entry) { return entry.second.size() > 1; });
 }
 
 }  // namespace
@@ -81,11 +107,10 @@ json compare_runs(const std::vector<Run>& runs, const std::vector<RunSummary>& s
   for (const Run& run : runs) {
     if (run.spec.variant == "fp32") baseline = run.spec.variant;
   }
+  const bool by_request = several_providers(runs);
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (runs[i].spec.variant != baseline) continue;
     for (std::size_t j = 0; j < runs.size(); ++j) {
-      if (runs[j].spec.variant == baseline || !same_conditions(runs[i].spec, runs[j].spec))
-        continue;
+      if (i == j || !is_pair(runs[i].spec, runs[j].spec, baseline, by_request)) continue;
       list.push_back(compare_pair(summaries[i], summaries[j], metric));
     }
   }

@@ -52,12 +52,22 @@ Clock clock_of(const RunSpec& spec) {
   return named ? *named : Clock::cheapest();
 }
 
-json effective_json(const RunSpec& spec, const EffectiveSettings& settings, const ModelIo& io) {
-  json result = {{"provider", settings.provider},
+json fallbacks_json(const Session& session) {
+  json list = json::array();
+  for (const ProviderFallback& one : session.fallbacks()) {
+    list.push_back({{"provider", one.provider}, {"reason", one.reason}});
+  }
+  return list;
+}
+
+json effective_json(const RunSpec& spec, const SessionSettings& settings, const Session& session,
+                    const ModelIo& io) {
+  json result = {{"provider", session.provider()},
+                 {"fallbacks", fallbacks_json(session)},
                  {"threads", spec.threads},
                  {"cpus", nullptr},
                  {"spinning", nullptr},
-                 {"arena", settings.settings.arena},
+                 {"arena", settings.arena},
                  {"placement", nullptr},
                  {"batch", io.batch()},
                  {"outputs", io.preallocated() ? "preallocated" : "allocated-per-run"},
@@ -70,8 +80,8 @@ json effective_json(const RunSpec& spec, const EffectiveSettings& settings, cons
   }
   if (spec.threads == 1) {
     result["reasons"]["spinning"] = "one thread waits for no other";
-  } else if (settings.spinning) {
-    result["spinning"] = *settings.spinning;
+  } else if (const std::optional<bool> spinning = spinning_of(settings)) {
+    result["spinning"] = *spinning;
   } else {
     result["reasons"]["spinning"] = "left to the runtime";
   }
@@ -112,12 +122,12 @@ class Measurement {
     if (!spec_.cpus.empty()) {
       if (Status status = confine_to(spec_.cpus); !status) return status;
     }
-    Result<EffectiveSettings> effective =
-        session_settings({spec_.provider, spec_.require_provider, spec_.threads,
+    Result<SessionSettings> settings =
+        session_settings({spec_.providers, spec_.require_provider, spec_.threads,
                           spec_.optimization_level, spec_.config, spec_.spinning, spec_.arena});
-    if (!effective) return effective.error();
-    if (Status status = load_and_time(*effective, *source); !status) return status;
-    return spec_.accuracy ? place(effective->settings, *source) : Done{};
+    if (!settings) return settings.error();
+    if (Status status = load_and_time(*settings, *source); !status) return status;
+    return spec_.accuracy ? place(*settings, *source) : Done{};
   }
 
   json take_document() { return std::move(document_); }
@@ -125,16 +135,16 @@ class Measurement {
 
  private:
   /// The session ends here: the one that profiles never shares the device's memory with it.
-  Status load_and_time(const EffectiveSettings& effective, const SampleSource& source) {
+  Status load_and_time(const SessionSettings& settings, const SampleSource& source) {
     const std::int64_t start = clock_.now_ns();
-    Result<Session> session = Session::open(spec_.model_path, effective.settings);
+    Result<Session> session = Session::open(spec_.model_path, settings);
     const std::int64_t load_ns = clock_.now_ns() - start;
     if (!session) return session.error();
     const MemoryUse loaded = environment_.memory();
     Result<ModelIo> io = ModelIo::create(*session, source, spec_.shapes);
     if (!io) return io.error();
     document_["process"]["load_ns"] = load_ns;
-    document_["effective"] = effective_json(spec_, effective, *io);
+    document_["effective"] = effective_json(spec_, settings, *session, *io);
     if (Status status = time(*session, *io, source, loaded); !status) return status;
     return spec_.accuracy ? compare(*session, *io, source) : Done{};
   }
@@ -211,13 +221,19 @@ class Measurement {
     Result<Profile> profile = profile_session(spec_, settings, source);
     if (profile) {
       document_["effective"]["placement"] = std::move(profile->placement);
+      document_["effective"]["elsewhere"] = std::move(profile->elsewhere);
       document_["effective"]["reasons"].erase("placement");
       document_["profile"] = std::move(profile->operators);
+      if (spec_.require_provider && !profile->misplaced.empty()) {
+        return Error{ErrorCode::kHarness,
+                     "provider '" + spec_.provider +
+                         "' is required, and does not run all nodes: " + profile->misplaced};
+      }
       return Done{};
     }
     // Without a folder for temporary files the measurement still stands; a profile that was asked
     // for is a failure.
-    if (spec_.profile) return profile.error();
+    if (spec_.profile || spec_.require_provider) return profile.error();
     document_["effective"]["reasons"]["placement"] = profile.error().message;
     return Done{};
   }
@@ -258,8 +274,8 @@ int descriptor_from(const std::string& text) {
 
 int measure_command(const std::vector<std::string>& arguments) {
   const Result<RunSpec> spec = run_spec_from_arguments(arguments);
-  if (!spec || arguments.size() != 6) return static_cast<int>(ErrorCode::kUsage);
-  return measure(*spec, {descriptor_from(arguments[4]), descriptor_from(arguments[5])});
+  if (!spec || arguments.size() != 7) return static_cast<int>(ErrorCode::kUsage);
+  return measure(*spec, {descriptor_from(arguments[5]), descriptor_from(arguments[6])});
 }
 
 }  // namespace edgesmith::harness

@@ -22,6 +22,9 @@ enum Option : int {
   kVariant = 256,
   kThreads,
   kProvider,
+  kProviderLibrary,
+  kProviderOption,
+  kProviderDevice,
   kRequireProvider,
   kMinSeconds,
   kMinIterations,
@@ -46,10 +49,13 @@ enum Option : int {
   kVersionOption
 };
 
-constexpr std::array<::option, 26> kLongOptions{{
+constexpr std::array<::option, 29> kLongOptions{{
     {"variant", required_argument, nullptr, kVariant},
     {"threads", required_argument, nullptr, kThreads},
     {"provider", required_argument, nullptr, kProvider},
+    {"provider-library", required_argument, nullptr, kProviderLibrary},
+    {"provider-option", required_argument, nullptr, kProviderOption},
+    {"provider-device", required_argument, nullptr, kProviderDevice},
     {"require-provider", no_argument, nullptr, kRequireProvider},
     {"min-seconds", required_argument, nullptr, kMinSeconds},
     {"min-iterations", required_argument, nullptr, kMinIterations},
@@ -89,6 +95,11 @@ bool takes(Command command, int option) {
     case kOutputs:
     case kModel:
     case kSamples:
+    case kProvider:
+    case kProviderLibrary:
+    case kProviderOption:
+    case kProviderDevice:
+    case kRequireProvider:
       return command == Command::kBench || command == Command::kVerify;
     case kMinSqnr:
       return command == Command::kVerify;
@@ -150,6 +161,17 @@ Status add_shape(const std::string& text, Options& options) {
   return Done{};
 }
 
+Status add_entry(const char* option, const std::string& text,
+                 std::map<std::string, std::string>& entries) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return usage(std::string(option) + " takes key=value, not '" + text + "'");
+  }
+  const std::string key = text.substr(0, equals);
+  if (entries.emplace(key, text.substr(equals + 1)).second) return Done{};
+  return usage(std::string(option) + " names '" + key + "' twice");
+}
+
 Status add_scenario(const std::string& text, Options& options) {
   Result<Scenario> scenario = parse_scenario(text);
   if (!scenario) return usage(scenario.error().message);
@@ -199,8 +221,8 @@ Status set_number(int code, const std::string& text, Options& options) {
 /// Where an option's text goes that needs no reading; null for all others.
 std::string* text_of(int code, Options& options) {
   switch (code) {
-    case kProvider:
-      return &options.provider;
+    case kProviderLibrary:
+      return &options.provider_library;
     case kJson:
       return &options.json_path;
     case kSamplesOut:
@@ -229,6 +251,13 @@ Status apply(int code, const std::string& value, Options& options) {
     case kVariant:
       for (std::string& name : split_commas(value)) options.variants.push_back(std::move(name));
       return Done{};
+    case kProvider:
+      for (std::string& name : split_commas(value)) options.providers.push_back(std::move(name));
+      return Done{};
+    case kProviderOption:
+      return add_entry("--provider-option", value, options.provider_options);
+    case kProviderDevice:
+      return add_entry("--provider-device", value, options.provider_device);
     case kThreads:
       return add_threads(value, options);
     case kShape:
@@ -281,6 +310,12 @@ bool repeats(std::vector<T> list) {
 Status check_together(const Options& options) {
   if (options.command == Command::kHelp || options.command == Command::kVersion) return Done{};
   if (repeats(options.variants)) return usage("--variant names one variant twice");
+  if (repeats(options.providers)) return usage("--provider names one provider twice");
+  const bool sets_up = !options.provider_library.empty() || !options.provider_options.empty() ||
+                       !options.provider_device.empty();
+  if (sets_up && options.providers.size() != 1) {
+    return usage("--provider-library, --provider-option and --provider-device need one --provider");
+  }
   if (repeats(options.threads)) return usage("--threads names one number twice");
   if (repeats(options.shapes)) return usage("--shape names one shape twice");
   std::vector<std::string> scenarios;
@@ -298,6 +333,9 @@ Status check_together(const Options& options) {
   }
   if (options.command == Command::kVerify && options.variants.size() > 1) {
     return usage("verify takes one --variant");
+  }
+  if (options.command == Command::kVerify && options.providers.size() > 1) {
+    return usage("verify takes one --provider");
   }
   return Done{};
 }
@@ -345,7 +383,17 @@ Which model
   --model FILE.onnx --samples FILE.safetensors
                         a loose model instead of the bundle's
   --samples FILE        other samples for the bundle's model
-How (bench; every combination of variants, threads, shapes and scenarios is a run)
+By which execution provider
+  --provider NAME       cpu, openvino, cuda, tensorrt or a plugin of the bundle; bench: may repeat
+                        or be a comma list (the variant's own)
+  --require-provider    fail, with the reason, unless all nodes run there
+  --provider-option KEY=VALUE
+                        an option as the provider names it; may repeat (the bundle's)
+  --provider-library FILE
+                        a plugin that does not come with the bundle; the report says so
+  --provider-device KEY=VALUE
+                        which of a plugin's devices: type=cpu|gpu|npu or its metadata; may repeat
+How (bench; every combination of variants, providers, threads, shapes and scenarios is a run)
   --scenario NAME       single-stream, offline:STREAMS, fixed-rate:HZ or soak:SECONDS; may repeat
                         (single-stream)
   --threads N,...       intra-op threads; 0: the runtime decides
@@ -353,8 +401,6 @@ How (bench; every combination of variants, threads, shapes and scenarios is a ru
   --spinning on|off     idle intra-op threads wait actively (the runtime decides)
   --arena on|off        the runtime keeps freed memory for the next inference (on)
   --shape DIM=SIZE,...  sizes of dynamic dimensions; may repeat
-  --provider NAME       execution provider (the variant's own)
-  --require-provider    fail instead of falling back to the CPU
   --min-seconds S       time of steady inferences in each process (5)
   --min-iterations N    number of steady inferences in each process (200)
   --processes N         processes for each run, in alternating order (1)

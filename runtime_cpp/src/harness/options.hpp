@@ -29,7 +29,10 @@ struct Options {
   std::string cpus;                   ///< Such as "0-3"; empty: those that the harness has.
   std::optional<bool> spinning;       ///< Empty: as each variant says, or the runtime decides.
   bool arena = true;
-  std::string provider;  ///< Empty: as each variant says.
+  std::vector<std::string> providers;  ///< Empty: as each variant says.
+  std::string provider_library;        ///< A plugin outside of the bundle; empty: none.
+  std::map<std::string, std::string> provider_options;  ///< Stand before the bundle's.
+  std::map<std::string, std::string> provider_device;
   bool require_provider = false;
   double min_seconds = 5.0;
   std::uint64_t min_iterations = 200;

@@ -87,6 +87,43 @@ json operator_list(const std::map<std::pair<std::string, std::string>, Operator>
   return rows;
 }
 
+using NodesOfProviders = std::map<std::string, std::map<std::string, std::uint64_t>>;
+
+bool is_copy(const std::string& type) { return type.rfind("Memcpy", 0) == 0; }
+
+/// Whether all outputs of a node are a few integers, as those of Shape and what follows it.
+bool computes_shapes(const json& details) {
+  constexpr std::int64_t kMostNumbers = 64;
+  const auto outputs = details.find("output_type_shape");
+  if (outputs == details.end() || !outputs->is_array() || outputs->empty()) return false;
+  return std::all_of(outputs->begin(), outputs->end(), [](const json& output) {
+    if (!output.is_object() || output.size() != 1) return false;
+    const std::string type = output.begin().key();
+    if (type != "int64" && type != "int32" && type != "bool") return false;
+    std::int64_t numbers = 1;
+    for (const json& size : output.begin().value()) numbers *= size.get<std::int64_t>();
+    return numbers <= kMostNumbers;
+  });
+}
+
+std::string misplaced_words(const NodesOfProviders& misplaced) {
+  std::string text;
+  for (const auto& [provider, types] : misplaced) {
+    for (const auto& [type, count] : types) {
+      text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + type + " on " + provider;
+    }
+  }
+  return text;
+}
+
+/// Nodes by what the runtime assigned, which tells of those inside a compiled part, too.
+void put_assigned(const Session& session, Profile& profile) {
+  const Result<std::vector<ProviderNodes>> assigned = session.placement();
+  if (!assigned || session.provider() == "cpu") return;
+  profile.placement = json::object();
+  for (const ProviderNodes& one : *assigned) profile.placement[one.provider] = one.count();
+}
+
 }  // namespace
 
 std::string profile_folder_prefix(int process_id) {
@@ -95,7 +132,7 @@ std::string profile_folder_prefix(int process_id) {
          "/edgesmith-profile-" + std::to_string(process_id) + "-";
 }
 
-Result<Profile> parse_profile(const std::string& text) {
+Result<Profile> parse_profile(const std::string& text, const std::string& first) {
   const json events = json::parse(text, nullptr, false);
   if (events.is_discarded() || !events.is_array()) {
     return Error{ErrorCode::kHarness, "the runtime's profile is not a list of events"};
@@ -105,6 +142,8 @@ Result<Profile> parse_profile(const std::string& text) {
     const std::string suffix = "_kernel_time";
     std::map<std::string, std::set<std::string>> nodes;
     std::map<std::pair<std::string, std::string>, Operator> operators;
+    NodesOfProviders elsewhere;
+    NodesOfProviders misplaced;
     for (const json& event : events) {
       const std::string name = event.value("name", "");
       if (event.value("cat", "") != "Node" || !event.contains("args")) continue;
@@ -115,15 +154,23 @@ Result<Profile> parse_profile(const std::string& text) {
       const json& details = event["args"];
       const std::string provider = details.value("provider", "");
       // Names may be empty or repeat in subgraphs; index and name together tell nodes apart.
-      nodes[provider].insert(details.value("node_index", "") + "/" + name);
+      const bool is_new =
+          nodes[provider].insert(details.value("node_index", "") + "/" + name).second;
+      const std::string type = details.value("op_name", "");
+      if (is_new && provider != first) {
+        ++elsewhere[provider][type];
+        if (!is_copy(type) && !computes_shapes(details)) ++misplaced[provider][type];
+      }
       if (event.value("ts", std::int64_t{0}) < counted.from) continue;
-      Operator& entry = operators[{details.value("op_name", ""), provider}];
+      Operator& entry = operators[{type, provider}];
       entry.count += 1;
       entry.total_ns += event.value("dur", std::uint64_t{0}) * 1000;
     }
     Profile profile;
     profile.placement = json::object();
     for (const auto& [provider, names] : nodes) profile.placement[provider] = names.size();
+    profile.elsewhere = elsewhere;
+    profile.misplaced = misplaced_words(misplaced);
     profile.operators = operator_list(operators, counted.inferences);
     return profile;
   } catch (const json::exception& failure) {
@@ -137,6 +184,7 @@ Result<Profile> profile_session(const RunSpec& spec, const SessionSettings& sett
   if (!folder) return folder.error();
   SessionSettings profiled = settings;
   profiled.profile_prefix = (*folder)->path() + "/profile";
+  profiled.record_placement = true;
   Result<Session> session = Session::open(spec.model_path, profiled);
   if (!session) return session.error();
   Result<ModelIo> io = ModelIo::create(*session, source, spec.shapes);
@@ -150,7 +198,8 @@ Result<Profile> profile_session(const RunSpec& spec, const SessionSettings& sett
   if (!path) return path.error();
   Result<std::string> text = read_file(*path, kProfileLimitBytes);
   if (!text) return text.error();
-  Result<Profile> profile = parse_profile(*text);
+  Result<Profile> profile = parse_profile(*text, session->runtime_provider());
+  if (profile) put_assigned(*session, *profile);
   if (profile && !spec.profile) profile->operators = nullptr;
   return profile;
 }

@@ -114,6 +114,7 @@ void fill_measurements(const Run& run, const std::vector<std::vector<std::int64_
   RunSummary& summary = report.summary;
   const json& first = run.processes.front().document;
   document["effective"] = first["effective"];
+  summary.provider = document["effective"]["provider"].get<std::string>();
   document["profile"] = first.value("profile", json(nullptr));
   summary.evaluation = evaluation_from_json(first["evaluation"]);
   put_outputs(document, run.spec, first);
@@ -177,6 +178,7 @@ RunReport report_run(const Run& run, std::size_t index, const RunReportContext& 
               {"reasons", json::object()}};
   report.summary.key = run_key(run.spec);
   report.summary.variant = run.spec.variant;
+  report.summary.provider = run.spec.provider;
   report.summary.model_bytes = run.candidate->bytes;
   std::vector<std::vector<std::int64_t>> latencies;
   for (std::size_t p = 0; p < run.processes.size(); ++p) {

@@ -24,6 +24,7 @@ struct Run {
 struct RunSummary {
   std::string key;
   std::string variant;
+  std::string provider;  ///< That was used; the wanted one where nothing ran.
   std::string verdict;
   std::uint64_t model_bytes = 0;
   std::vector<std::vector<std::int64_t>> steady;  ///< Work on an inference, by process, ns.

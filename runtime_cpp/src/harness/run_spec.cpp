@@ -8,9 +8,31 @@ using nlohmann::json;
 
 namespace {
 
+json providers_json(const RunSpec& spec) {
+  json list = json::array();
+  for (const ProviderSettings& one : spec.providers) {
+    list.push_back({{"name", one.name}, {"options", one.options}, {"device", one.device}});
+  }
+  return list;
+}
+
+std::vector<ProviderSettings> providers_from(const json& list, const std::string& library) {
+  std::vector<ProviderSettings> providers;
+  for (const json& entry : list) {
+    ProviderSettings one;
+    entry.at("name").get_to(one.name);
+    entry.at("options").get_to(one.options);
+    entry.at("device").get_to(one.device);
+    if (providers.empty()) one.library = library;
+    providers.push_back(std::move(one));
+  }
+  return providers;
+}
+
 std::string settings_text(const RunSpec& spec) {
   const json document = {{"variant", spec.variant},
                          {"provider", spec.provider},
+                         {"providers", providers_json(spec)},
                          {"require_provider", spec.require_provider},
                          {"threads", spec.threads},
                          {"shapes", spec.shapes},
@@ -32,11 +54,12 @@ std::string settings_text(const RunSpec& spec) {
 }  // namespace
 
 std::vector<std::string> to_arguments(const RunSpec& spec) {
-  return {settings_text(spec), spec.model_path, spec.samples_path, spec.outputs_path};
+  const std::string library = spec.providers.empty() ? "" : spec.providers.front().library;
+  return {settings_text(spec), spec.model_path, spec.samples_path, spec.outputs_path, library};
 }
 
 Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& arguments) {
-  if (arguments.size() < 4) return Error{ErrorCode::kUsage, "measure is for internal use"};
+  if (arguments.size() < 5) return Error{ErrorCode::kUsage, "measure is for internal use"};
   try {
     const json document = json::parse(arguments[0]);
     RunSpec spec;
@@ -45,6 +68,7 @@ Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& argument
     spec.outputs_path = arguments[3];
     document.at("variant").get_to(spec.variant);
     document.at("provider").get_to(spec.provider);
+    spec.providers = providers_from(document.at("providers"), arguments[4]);
     document.at("require_provider").get_to(spec.require_provider);
     document.at("threads").get_to(spec.threads);
     document.at("shapes").get_to(spec.shapes);

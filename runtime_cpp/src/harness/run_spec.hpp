@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "edgesmith/providers.hpp"
 #include "edgesmith/result.hpp"
 #include "options.hpp"
 
@@ -18,6 +19,7 @@ struct RunSpec {
   std::string model_path;
   std::string samples_path;
   std::string provider = "cpu";
+  std::vector<ProviderSettings> providers;  ///< `provider` and its helpers, set up.
   bool require_provider = false;
   int threads = 1;
   Shape shapes;
@@ -36,8 +38,9 @@ struct RunSpec {
   bool outputs_required = true;  ///< Not writing them fails the run.
 };
 
-/// The spec as four arguments, and back: settings as JSON, then the paths as they are, since paths
-/// need not be UTF-8. \return kUsage if the arguments are not from to_arguments().
+/// The spec as five arguments, and back: settings as JSON, then the paths as they are, since paths
+/// need not be UTF-8; the last is the library of the first provider. \return kUsage if the
+/// arguments are not from to_arguments().
 std::vector<std::string> to_arguments(const RunSpec& spec);
 Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& arguments);
 

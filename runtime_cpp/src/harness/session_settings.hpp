@@ -1,17 +1,18 @@
 /// \file
-/// From what was asked for to what the runtime on this device can do.
+/// From what was asked for to the settings of a session.
 #pragma once
 
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "edgesmith/session.hpp"
 
 namespace edgesmith::harness {
 
 struct WantedSession {
-  std::string provider;
+  std::vector<ProviderSettings> providers;
   bool require_provider = false;
   int threads = 1;
   std::string optimization_level;
@@ -20,14 +21,10 @@ struct WantedSession {
   bool arena = true;
 };
 
-struct EffectiveSettings {
-  SessionSettings settings;
-  std::string provider;          ///< "cpu" where the wanted one is not there.
-  std::optional<bool> spinning;  ///< Empty: the runtime decides.
-};
+/// \return kModelOrData for an unknown optimization level.
+Result<SessionSettings> session_settings(const WantedSession& wanted);
 
-/// \return kUsage for a provider that no build knows, kHarness if a required one is not in this
-///         runtime, kModelOrData for an unknown optimization level.
-Result<EffectiveSettings> session_settings(const WantedSession& wanted);
+/// Whether idle threads wait actively; empty: the runtime decides.
+std::optional<bool> spinning_of(const SessionSettings& settings);
 
 }  // namespace edgesmith::harness

@@ -6,6 +6,7 @@
 #include "evaluate.hpp"
 #include "no_exceptions.hpp"
 #include "output.hpp"
+#include "provider_choice.hpp"
 #include "report_json.hpp"
 #include "session_settings.hpp"
 #include "shown.hpp"
@@ -57,14 +58,23 @@ Status verify(Verification& verification) {
   const Variant& variant = candidate.variant;
   document["variant"] = variant.name;
   document["bundle"] = bundle_json(*bundle, workload->candidates);
-  Result<EffectiveSettings> effective = session_settings(
-      {variant.provider, false, variant.threads, variant.optimization_level, variant.config});
-  if (!effective) return effective.error();
-  document["provider"] = effective->provider;
+  const std::string provider =
+      options.providers.empty() ? variant.provider : options.providers.front();
+  Result<std::vector<ProviderSettings>> providers = chosen_providers(*bundle, options, provider);
+  if (!providers) return providers.error();
+  Result<SessionSettings> settings =
+      session_settings({std::move(*providers), options.require_provider, variant.threads,
+                        variant.optimization_level, variant.config});
+  if (!settings) return settings.error();
   Result<SampleSource> source = SampleSource::open(workload->samples_path);
   if (!source) return source.error();
-  Result<Session> session = Session::open(candidate.model_path, effective->settings);
+  Result<Session> session = Session::open(candidate.model_path, *settings);
   if (!session) return session.error();
+  document["provider"] = session->provider();
+  for (const ProviderFallback& one : session->fallbacks()) {
+    say("harness: " + fallback_words(one, session->provider()));
+    document["fallbacks"].push_back({{"provider", one.provider}, {"reason", one.reason}});
+  }
   Result<ModelIo> io = ModelIo::create(*session, *source, {});
   if (!io) return io.error();
   const ReferencePrefixes references{{"expected/" + variant.name + "/", "outputs/"}};
@@ -101,6 +111,7 @@ int verify_command(const Options& options) {
                             {{"schema_version", "1.0"},
                              {"kind", "edgesmith-verification"},
                              {"variant", nullptr},
+                             {"fallbacks", json::array()},
                              {"outputs", json::array()},
                              {"passed", false},
                              {"error", nullptr},

@@ -13,15 +13,22 @@ class EdgesmithOnnxruntime(ConanFile):
     license = "MIT"
     package_type = "shared-library"
     settings = "os", "arch"
-    options = {"flavor": ["cpu"]}
-    default_options = {"flavor": "cpu"}
+    # Which execution providers are in it; one recipe folder holds the files of one flavor.
+    options = {"flavor": ["cpu", "openvino", "cuda"]}
     exports_sources = "files/*"
+    no_copy_source = True
+
+    def config_options(self):
+        self.options.flavor = self.conan_data["flavor"][self.version]
 
     def validate(self):
         built_for = self.conan_data["platform"][self.version]
         for setting, value in built_for.items():
             if self.settings.get_safe(setting) != value:
                 raise ConanInvalidConfiguration(f"this library is for {setting} {value} only")
+        flavor = self.conan_data["flavor"][self.version]
+        if self.options.flavor != flavor:
+            raise ConanInvalidConfiguration(f"these files are of the flavor {flavor}")
 
     def package(self):
         folder = os.path.join(self.source_folder, "files")

@@ -1,0 +1,56 @@
+#include "provider_choice.hpp"
+
+#include "shown.hpp"
+
+namespace edgesmith::harness {
+namespace {
+
+Error unknown(const Manifest& manifest, const std::string& name) {
+  std::vector<std::string> known{"cpu", "openvino", "cuda", "tensorrt"};
+  for (const auto& [plugin, settings] : manifest.providers) {
+    if (!settings.library.empty()) known.push_back(plugin);
+  }
+  return {ErrorCode::kUsage, "provider '" + name + "' is not known; " + suggestion(name, known) +
+                                 "; a plugin outside of the bundle needs --provider-library"};
+}
+
+Result<ProviderSettings> set_up(const Bundle& bundle, const std::string& name) {
+  const auto listed = bundle.manifest.providers.find(name);
+  if (listed == bundle.manifest.providers.end()) {
+    ProviderSettings plain;
+    plain.name = name;
+    return plain;
+  }
+  ProviderSettings settings = listed->second;
+  if (settings.library.empty()) return settings;
+  if (Status status = check_bundle_file(bundle, settings.library); !status) return status.error();
+  settings.library = bundle.root + "/" + settings.library;
+  return settings;
+}
+
+}  // namespace
+
+Result<std::vector<ProviderSettings>> chosen_providers(const Bundle& bundle, const Options& options,
+                                                       const std::string& name) {
+  std::vector<ProviderSettings> chosen;
+  for (const std::string& one : with_helpers(name)) {
+    Result<ProviderSettings> settings = set_up(bundle, one);
+    if (!settings) return settings.error();
+    chosen.push_back(std::move(*settings));
+  }
+  ProviderSettings& first = chosen.front();
+  if (!options.provider_library.empty()) first.library = options.provider_library;
+  for (const auto& [key, value] : options.provider_options) first.options[key] = value;
+  if (!options.provider_device.empty()) first.device = options.provider_device;
+  if (first.library.empty() && runtime_provider_name(name).empty()) {
+    return unknown(bundle.manifest, name);
+  }
+  return chosen;
+}
+
+std::string fallback_words(const ProviderFallback& fallback, const std::string& used) {
+  return "provider " + fallback.provider + " is not used: " + fallback.reason + "; " + used +
+         " takes its place";
+}
+
+}  // namespace edgesmith::harness
