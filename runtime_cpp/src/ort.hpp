@@ -19,8 +19,8 @@ constexpr std::uint32_t kPlacementApi = 24;
 /// Makes the API usable. \return kHarness if the library is too old for this program.
 Status initialize_api();
 
-/// ONNX Runtime's environment: one for the process, as long as somebody holds it. It prints nothing;
-/// what it would have said of errors is kept for take_logged().
+/// ONNX Runtime's environment: one for the process, as long as somebody holds it. It prints
+/// nothing; what it would have said of errors is kept for take_logged().
 Ort::Env make_env();
 
 /// The errors that ONNX Runtime logged since the last call: they tell more than its statuses.

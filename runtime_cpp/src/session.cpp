@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "engine_cache.hpp"
 #include "ort.hpp"
 #include "provider_setup.hpp"
 
@@ -139,7 +140,23 @@ struct Session::State {
     std::string runtime_provider = "CPUExecutionProvider";
     std::vector<ProviderFallback> fallbacks;
     bool placement_recorded = false;
+    EngineCacheUse engine_cache;
+    std::optional<EngineCache> kept_engines;
+
+    Loaded() = default;
+    Loaded(const Loaded&) = delete;
+    Loaded& operator=(const Loaded&) = delete;
+    ~Loaded() {
+      session = Ort::Session(nullptr);
+      // What cannot be noted now is found out, and made anew, by the next process.
+      if (kept_engines) static_cast<void>(kept_engines->seal());
+    }
   };
+
+  /// Gives the first of the wanted providers its folder for engines.
+  static Status keep_engines(Loaded& loaded, const std::string& model_path,
+                             const SessionSettings& settings,
+                             std::vector<ProviderSettings>& wanted);
 
   explicit State(std::shared_ptr<Loaded> shared)
       : loaded(std::move(shared)),
@@ -157,6 +174,34 @@ struct Session::State {
   std::vector<TensorInfo> outputs;
 };
 
+Status Session::State::keep_engines(Loaded& loaded, const std::string& model_path,
+                                    const SessionSettings& settings,
+                                    std::vector<ProviderSettings>& wanted) {
+  loaded.kept_engines.reset();
+  loaded.engine_cache = {};
+  if (wanted.empty()) return Done{};
+  ProviderSettings& first = wanted.front();
+  const std::string root = engine_cache_root(settings.engine_cache, first.name);
+  if (root.empty() || engine_cache_options(first.name, root).empty()) return Done{};
+  auto facts = engine_facts(first.name, OrtGetApiBase()->GetVersionString());
+  if (first.name == "tensorrt" && facts["TensorRT"].empty()) return Done{};
+  for (const auto& [key, value] : first.options) facts["option " + key] = value;
+  facts["threads"] = std::to_string(settings.threads);
+  Result<EngineCache> cache = EngineCache::open(root, model_path, first.name, facts);
+  if (!cache) {
+    // A folder that nobody named is a convenience; one that was asked for is not.
+    if (!settings.engine_cache.empty()) return cache.error();
+    loaded.engine_cache.reason = cache.error().message;
+    return Done{};
+  }
+  for (const auto& [key, value] : engine_cache_options(first.name, cache->folder())) {
+    first.options.emplace(key, value);
+  }
+  loaded.engine_cache = cache->use();
+  loaded.kept_engines.emplace(std::move(*cache));
+  return Done{};
+}
+
 /// Makes the session with the providers that can be used. What a provider lacks may show only when
 /// the session is made, such as a GPU behind libraries that are there: then without it.
 Status Session::State::load(Loaded& loaded, const std::string& model_path,
@@ -165,6 +210,7 @@ Status Session::State::load(Loaded& loaded, const std::string& model_path,
   for (;;) {
     Ort::SessionOptions options = make_options(settings);
     ProviderChoice choice;
+    if (Status kept = keep_engines(loaded, model_path, settings, wanted); !kept) return kept;
     Status status = append_providers(loaded.env, options, wanted, settings.threads, choice);
     if (!status) return status;
     loaded.fallbacks.insert(loaded.fallbacks.end(), choice.missing.begin(), choice.missing.end());
@@ -178,6 +224,9 @@ Status Session::State::load(Loaded& loaded, const std::string& model_path,
       if (!choice.active.empty()) {
         loaded.provider = choice.active.front().settings.name;
         loaded.runtime_provider = choice.active.front().runtime_name;
+      }
+      if (loaded.kept_engines) {
+        if (Status sealed = loaded.kept_engines->seal(); !sealed) return sealed;
       }
       loaded.placement_recorded = settings.record_placement && api_version() >= kPlacementApi;
       return Done{};
@@ -255,6 +304,7 @@ Session::~Session() = default;
 
 const std::string& Session::provider() const { return state_->loaded->provider; }
 const std::string& Session::runtime_provider() const { return state_->loaded->runtime_provider; }
+const EngineCacheUse& Session::engine_cache() const { return state_->loaded->engine_cache; }
 const std::vector<ProviderFallback>& Session::fallbacks() const {
   return state_->loaded->fallbacks;
 }

@@ -55,10 +55,28 @@ void profiles(Checks& checks) {
   CHECK_EQUAL(profile->operators[0]["inferences"].get<int>(), 1);
 }
 
+void placement(Checks& checks) {
+  // Shape is computed on the CPU on purpose, a copy is the runtime's own; Relu was left behind.
+  const auto profile = parse_profile(
+      R"([{"cat":"Session","name":"model_run","ts":10,"dur":50},
+          {"cat":"Node","name":"a_kernel_time","ts":11,"dur":1,"args":{"op_name":"Fused","provider":"G","node_index":"0","output_type_shape":[{"float":[1,3]}]}},
+          {"cat":"Node","name":"b_kernel_time","ts":12,"dur":1,"args":{"op_name":"Shape","provider":"C","node_index":"1","output_type_shape":[{"int64":[4]}]}},
+          {"cat":"Node","name":"c_kernel_time","ts":13,"dur":1,"args":{"op_name":"MemcpyToHost","provider":"C","node_index":"2","output_type_shape":[{"float":[1]}]}},
+          {"cat":"Node","name":"d_kernel_time","ts":14,"dur":1,"args":{"op_name":"Gather","provider":"C","node_index":"3","output_type_shape":[{"int64":[1000]}]}},
+          {"cat":"Node","name":"e_kernel_time","ts":15,"dur":1,"args":{"op_name":"Relu","provider":"C","node_index":"4","output_type_shape":[{"float":[1]}]}}])",
+      "G");
+  CHECK(profile);
+  if (!profile) return;
+  CHECK_EQUAL(profile->misplaced, std::string("1 Gather on C, 1 Relu on C"));
+  CHECK_EQUAL(profile->elsewhere["C"]["Shape"].get<int>(), 1);
+  CHECK_EQUAL(profile->placement["G"].get<int>(), 1);
+}
+
 }  // namespace
 
 int main() {
   return test::run_all({{"example_fits", example_fits},
                         {"values_that_json_lacks", values_that_json_lacks},
-                        {"profiles", profiles}});
+                        {"profiles", profiles},
+                        {"placement", placement}});
 }

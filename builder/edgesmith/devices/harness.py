@@ -47,6 +47,7 @@ class HarnessRequest:
         for provider in settings.providers:
             argv += ["--provider", provider]
         argv += ["--require-provider"] if settings.require_provider else []
+        argv += ["--engine-cache", settings.engine_cache] if settings.engine_cache else []
         argv += ["--threads", ",".join(str(n) for n in settings.threads)]
         for shape in complete_shapes(settings):
             if shape:

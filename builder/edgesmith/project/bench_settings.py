@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from edgesmith.project.fields import CPU_LIST, Name, Positive, Section
+from edgesmith.project.fields import CPU_LIST, ENGINE_CACHE, Name, Positive, Section
 
 ScenarioKind = Literal["single-stream", "offline", "fixed-rate", "soak"]
 # The key that each kind needs; the others have no meaning for it.
@@ -85,6 +85,12 @@ class BenchSettings(Section):
     require_provider: bool = Field(
         False,
         description="Whether a run fails, with exit 8, unless its provider runs all nodes.",
+    )
+    engine_cache: Annotated[str, StringConstraints(pattern=ENGINE_CACHE)] | None = Field(
+        None,
+        description="An absolute folder on the device in which openvino and tensorrt keep compiled"
+        ' engines for a faster start, or "off"; default: for tensorrt the user\'s cache folder'
+        " there, off for others.",
     )
     min_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         5.0, description="Least time of steady measuring in each process."

@@ -32,6 +32,7 @@ _INSIDE = r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$"
 _OPTION_NAME = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 _GLIBC = r"^2\.\d{1,2}$"
 CPU_LIST = r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$"
+ENGINE_CACHE = r"^(off|/[^\x00-\x1f\x7f]+)$"
 ARGUMENT = r"^[A-Za-z_]\w*(\[\d{1,4}\]|\[\"[^\"\[\]]+\"\]|\.[A-Za-z_]\w*)*$"
 # What a pattern asks for, for messages.
 PATTERN_WORDS = {
@@ -47,6 +48,7 @@ PATTERN_WORDS = {
     _GLIBC: "a version such as 2.31",
     _OPTION_NAME: "an option's name of letters, digits, '_', '.' and '-'",
     ARGUMENT: "a parameter of forward() with indices and keys, such as state[0] or batch.ids",
+    ENGINE_CACHE: "an absolute folder on the device, or off",
     CPU_LIST: "a list of CPUs such as 0-3 or 0,2",
 }
 

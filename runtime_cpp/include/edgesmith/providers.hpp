@@ -26,6 +26,14 @@ struct ProviderFallback {
   std::string reason;  ///< One line, such as "the library libcublas.so.13 is missing".
 };
 
+/// What became of the engines that a provider keeps between processes.
+struct EngineCacheUse {
+  /// "none": nothing is kept; "made": for the first time; "used"; "made anew": see `reason`.
+  std::string state = "none";
+  std::string folder;
+  std::string reason;  ///< One line; why nothing is kept, or why what was there could not be used.
+};
+
 /// The nodes that one provider runs, by operator type.
 struct ProviderNodes {
   std::string provider;  ///< As ONNX Runtime names it.

@@ -36,7 +36,11 @@ struct SessionSettings {
   std::map<std::string, std::string> config;  ///< Session configuration entries.
   bool arena = true;                          ///< Keep freed memory for the next inference.
   std::string profile_prefix;                 ///< Not empty: profile, to files of this prefix.
-  bool record_placement = false;              ///< For placement().
+  /// Where a provider may keep the engines that it compiles, for a faster start of later processes:
+  /// an absolute folder, "off", or nothing for the provider's default (tensorrt: the user's cache
+  /// folder; others: off).
+  std::string engine_cache;
+  bool record_placement = false;  ///< For placement().
 };
 
 /// Version and execution providers of the runtime library that is loaded.
@@ -84,6 +88,8 @@ class Session {
   const std::string& runtime_provider() const;
   /// The wanted providers that are not used, with the reasons.
   const std::vector<ProviderFallback>& fallbacks() const;
+  /// What became of the engines that the provider keeps.
+  const EngineCacheUse& engine_cache() const;
   /// Which provider has which nodes, where SessionSettings::record_placement asked for it.
   /// \return kHarness if nobody asked, or the runtime is older than 1.24 and cannot tell.
   Result<std::vector<ProviderNodes>> placement() const;

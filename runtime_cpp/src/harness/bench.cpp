@@ -30,6 +30,7 @@ RunSpec base_spec(const Workload& workload, const Candidate& candidate, const Op
   spec.model_path = candidate.model_path;
   spec.samples_path = workload.samples_path;
   spec.require_provider = options.require_provider;
+  spec.engine_cache = options.engine_cache;
   spec.cpus = options.cpus;
   spec.spinning = options.spinning;
   spec.arena = options.arena;

@@ -11,6 +11,7 @@
 #include "fixed_rate.hpp"
 #include "no_exceptions.hpp"
 #include "offline.hpp"
+#include "output.hpp"
 #include "placement.hpp"
 #include "report_json.hpp"
 #include "series.hpp"
@@ -122,9 +123,9 @@ class Measurement {
     if (!spec_.cpus.empty()) {
       if (Status status = confine_to(spec_.cpus); !status) return status;
     }
-    Result<SessionSettings> settings =
-        session_settings({spec_.providers, spec_.require_provider, spec_.threads,
-                          spec_.optimization_level, spec_.config, spec_.spinning, spec_.arena});
+    Result<SessionSettings> settings = session_settings(
+        {spec_.providers, spec_.require_provider, spec_.threads, spec_.optimization_level,
+         spec_.config, spec_.spinning, spec_.arena, spec_.engine_cache});
     if (!settings) return settings.error();
     if (Status status = load_and_time(*settings, *source); !status) return status;
     return spec_.accuracy ? place(*settings, *source) : Done{};
@@ -144,6 +145,11 @@ class Measurement {
     Result<ModelIo> io = ModelIo::create(*session, source, spec_.shapes);
     if (!io) return io.error();
     document_["process"]["load_ns"] = load_ns;
+    const EngineCacheUse& engines = session->engine_cache();
+    document_["process"]["engine_cache"] = {{"state", engines.state}, {"reason", engines.reason}};
+    if (engines.state == "made anew") {
+      say("harness: the engines in " + engines.folder + " are made anew: " + engines.reason);
+    }
     document_["effective"] = effective_json(spec_, settings, *session, *io);
     if (Status status = time(*session, *io, source, loaded); !status) return status;
     return spec_.accuracy ? compare(*session, *io, source) : Done{};
@@ -274,8 +280,8 @@ int descriptor_from(const std::string& text) {
 
 int measure_command(const std::vector<std::string>& arguments) {
   const Result<RunSpec> spec = run_spec_from_arguments(arguments);
-  if (!spec || arguments.size() != 7) return static_cast<int>(ErrorCode::kUsage);
-  return measure(*spec, {descriptor_from(arguments[5]), descriptor_from(arguments[6])});
+  if (!spec || arguments.size() != 8) return static_cast<int>(ErrorCode::kUsage);
+  return measure(*spec, {descriptor_from(arguments[6]), descriptor_from(arguments[7])});
 }
 
 }  // namespace edgesmith::harness

@@ -25,6 +25,7 @@ enum Option : int {
   kProviderLibrary,
   kProviderOption,
   kProviderDevice,
+  kEngineCache,
   kRequireProvider,
   kMinSeconds,
   kMinIterations,
@@ -49,13 +50,14 @@ enum Option : int {
   kVersionOption
 };
 
-constexpr std::array<::option, 29> kLongOptions{{
+constexpr std::array<::option, 30> kLongOptions{{
     {"variant", required_argument, nullptr, kVariant},
     {"threads", required_argument, nullptr, kThreads},
     {"provider", required_argument, nullptr, kProvider},
     {"provider-library", required_argument, nullptr, kProviderLibrary},
     {"provider-option", required_argument, nullptr, kProviderOption},
     {"provider-device", required_argument, nullptr, kProviderDevice},
+    {"engine-cache", required_argument, nullptr, kEngineCache},
     {"require-provider", no_argument, nullptr, kRequireProvider},
     {"min-seconds", required_argument, nullptr, kMinSeconds},
     {"min-iterations", required_argument, nullptr, kMinIterations},
@@ -99,6 +101,7 @@ bool takes(Command command, int option) {
     case kProviderLibrary:
     case kProviderOption:
     case kProviderDevice:
+    case kEngineCache:
     case kRequireProvider:
       return command == Command::kBench || command == Command::kVerify;
     case kMinSqnr:
@@ -223,6 +226,8 @@ std::string* text_of(int code, Options& options) {
   switch (code) {
     case kProviderLibrary:
       return &options.provider_library;
+    case kEngineCache:
+      return &options.engine_cache;
     case kJson:
       return &options.json_path;
     case kSamplesOut:
@@ -316,6 +321,10 @@ Status check_together(const Options& options) {
   if (sets_up && options.providers.size() != 1) {
     return usage("--provider-library, --provider-option and --provider-device need one --provider");
   }
+  if (!options.engine_cache.empty() && options.engine_cache != "off" &&
+      options.engine_cache.front() != '/') {
+    return usage("--engine-cache takes an absolute folder, or off");
+  }
   if (repeats(options.threads)) return usage("--threads names one number twice");
   if (repeats(options.shapes)) return usage("--shape names one shape twice");
   std::vector<std::string> scenarios;
@@ -393,6 +402,9 @@ By which execution provider
                         a plugin that does not come with the bundle; the report says so
   --provider-device KEY=VALUE
                         which of a plugin's devices: type=cpu|gpu|npu or its metadata; may repeat
+  --engine-cache DIR|off
+                        where openvino and tensorrt keep compiled engines for a faster start
+                        (tensorrt: the user's cache folder; others: off)
 How (bench; every combination of variants, providers, threads, shapes and scenarios is a run)
   --scenario NAME       single-stream, offline:STREAMS, fixed-rate:HZ or soak:SECONDS; may repeat
                         (single-stream)

@@ -33,6 +33,7 @@ struct Options {
   std::string provider_library;        ///< A plugin outside of the bundle; empty: none.
   std::map<std::string, std::string> provider_options;  ///< Stand before the bundle's.
   std::map<std::string, std::string> provider_device;
+  std::string engine_cache;  ///< A folder, "off", or empty: the provider's default.
   bool require_provider = false;
   double min_seconds = 5.0;
   std::uint64_t min_iterations = 200;

@@ -55,17 +55,19 @@ std::string settings_text(const RunSpec& spec) {
 
 std::vector<std::string> to_arguments(const RunSpec& spec) {
   const std::string library = spec.providers.empty() ? "" : spec.providers.front().library;
-  return {settings_text(spec), spec.model_path, spec.samples_path, spec.outputs_path, library};
+  return {settings_text(spec), spec.model_path, spec.samples_path,
+          spec.outputs_path,   library,         spec.engine_cache};
 }
 
 Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& arguments) {
-  if (arguments.size() < 5) return Error{ErrorCode::kUsage, "measure is for internal use"};
+  if (arguments.size() < 6) return Error{ErrorCode::kUsage, "measure is for internal use"};
   try {
     const json document = json::parse(arguments[0]);
     RunSpec spec;
     spec.model_path = arguments[1];
     spec.samples_path = arguments[2];
     spec.outputs_path = arguments[3];
+    spec.engine_cache = arguments[5];
     document.at("variant").get_to(spec.variant);
     document.at("provider").get_to(spec.provider);
     spec.providers = providers_from(document.at("providers"), arguments[4]);

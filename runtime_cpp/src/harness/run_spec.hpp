@@ -21,6 +21,7 @@ struct RunSpec {
   std::string provider = "cpu";
   std::vector<ProviderSettings> providers;  ///< `provider` and its helpers, set up.
   bool require_provider = false;
+  std::string engine_cache;  ///< As in SessionSettings.
   int threads = 1;
   Shape shapes;
   Scenario scenario;
@@ -38,8 +39,8 @@ struct RunSpec {
   bool outputs_required = true;  ///< Not writing them fails the run.
 };
 
-/// The spec as five arguments, and back: settings as JSON, then the paths as they are, since paths
-/// need not be UTF-8; the last is the library of the first provider. \return kUsage if the
+/// The spec as six arguments, and back: settings as JSON, then the paths as they are, since paths
+/// need not be UTF-8; the last are the library of the first provider and the folder for engines. \return kUsage if the
 /// arguments are not from to_arguments().
 std::vector<std::string> to_arguments(const RunSpec& spec);
 Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& arguments);

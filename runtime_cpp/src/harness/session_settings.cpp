@@ -20,6 +20,7 @@ Result<SessionSettings> session_settings(const WantedSession& wanted) {
   settings.optimization_level = *level;
   settings.config = wanted.config;
   settings.arena = wanted.arena;
+  settings.engine_cache = wanted.engine_cache;
   if (wanted.spinning) settings.config[kSpinningEntry] = *wanted.spinning ? "1" : "0";
   return settings;
 }

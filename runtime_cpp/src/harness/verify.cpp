@@ -62,15 +62,19 @@ Status verify(Verification& verification) {
       options.providers.empty() ? variant.provider : options.providers.front();
   Result<std::vector<ProviderSettings>> providers = chosen_providers(*bundle, options, provider);
   if (!providers) return providers.error();
-  Result<SessionSettings> settings =
-      session_settings({std::move(*providers), options.require_provider, variant.threads,
-                        variant.optimization_level, variant.config});
+  Result<SessionSettings> settings = session_settings(
+      {std::move(*providers), options.require_provider, variant.threads, variant.optimization_level,
+       variant.config, std::nullopt, true, options.engine_cache});
   if (!settings) return settings.error();
   Result<SampleSource> source = SampleSource::open(workload->samples_path);
   if (!source) return source.error();
   Result<Session> session = Session::open(candidate.model_path, *settings);
   if (!session) return session.error();
   document["provider"] = session->provider();
+  const EngineCacheUse& engines = session->engine_cache();
+  if (engines.state == "made anew") {
+    say("harness: the engines in " + engines.folder + " are made anew: " + engines.reason);
+  }
   for (const ProviderFallback& one : session->fallbacks()) {
     say("harness: " + fallback_words(one, session->provider()));
     document["fallbacks"].push_back({{"provider", one.provider}, {"reason", one.reason}});

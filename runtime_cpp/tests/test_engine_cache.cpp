@@ -1,0 +1,136 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "check.hpp"
+#include "engine_cache.hpp"
+
+using edgesmith::EngineCache;
+using edgesmith::ErrorCode;
+using edgesmith::Result;
+using edgesmith::test::Checks;
+namespace fs = std::filesystem;
+
+namespace {
+
+using Facts = std::map<std::string, std::string>;
+
+/// A folder that goes with the object, and a model in it.
+class Place {
+ public:
+  Place() {
+    std::string path = (fs::temp_directory_path() / "edgesmith-engines-XXXXXX").string();
+    if (::mkdtemp(path.data()) != nullptr) path_ = path;
+    write("model.onnx", "a model");
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  ~Place() {
+    std::error_code error;
+    fs::remove_all(path_, error);
+  }
+
+  std::string at(const std::string& name) const { return path_ + "/" + name; }
+  void write(const std::string& name, const std::string& text) const {
+    std::ofstream(at(name)) << text;
+  }
+  Result<EngineCache> open(const Facts& facts = {{"driver", "1"}}) const {
+    return EngineCache::open(at("engines"), at("model.onnx"), "tensorrt", facts);
+  }
+
+ private:
+  std::string path_;
+};
+
+/// Makes an engine as a provider would.
+std::string make(const Place& place) {
+  Result<EngineCache> cache = place.open();
+  if (!cache) return {};
+  std::ofstream(cache->folder() + "/one.engine") << "an engine";
+  return cache->seal() ? cache->folder() : "";
+}
+
+void engines_are_used_again(Checks& checks) {
+  const Place place;
+  const std::string folder = make(place);
+  CHECK(!folder.empty());
+  struct stat facts{};
+  CHECK_EQUAL(::stat(place.at("engines").c_str(), &facts), 0);
+  CHECK_EQUAL(facts.st_mode & 0777U, 0700U);
+  Result<EngineCache> again = place.open();
+  CHECK(again && again->use().state == "used" && again->folder() == folder);
+  CHECK(again && fs::exists(folder + "/one.engine"));
+}
+
+/// What is wrong with what is there, and that it is gone.
+std::string reason_after(const Place& place, const Facts& facts = {{"driver", "1"}}) {
+  Result<EngineCache> cache = place.open(facts);
+  if (!cache || cache->use().state != "made anew") return "used";
+  return fs::exists(cache->folder() + "/one.engine") ? "still there" : cache->use().reason;
+}
+
+void what_cannot_be_trusted_is_made_anew(Checks& checks) {
+  const Place place;
+  const std::string folder = make(place);
+  CHECK_EQUAL(reason_after(place, {{"driver", "2"}}), "it was made with another driver");
+  std::ofstream(make(place) + "/one.engine") << "an angine";
+  CHECK_EQUAL(reason_after(place), "one.engine was changed");
+  std::ofstream(make(place) + "/one.engine") << "an en";
+  CHECK_EQUAL(reason_after(place), "one.engine was changed");
+  fs::remove(make(place) + "/one.engine");
+  CHECK_EQUAL(reason_after(place), "one.engine is missing");
+  std::ofstream(make(place) + "/two.engine") << "x";
+  CHECK_EQUAL(reason_after(place), "files were added to it");
+  std::ofstream(make(place) + "/edgesmith-engines.json") << "{";
+  CHECK_EQUAL(reason_after(place), "edgesmith-engines.json is damaged");
+  fs::remove(make(place) + "/edgesmith-engines.json");
+  CHECK_EQUAL(reason_after(place), "the last one was not finished");
+}
+
+void another_model_has_a_folder_of_its_own(Checks& checks) {
+  const Place place;
+  const std::string folder = make(place);
+  place.write("model.onnx", "another model");
+  Result<EngineCache> other = place.open();
+  CHECK(other && other->use().state == "made" && other->folder() != folder);
+}
+
+void folders_that_cannot_be_written(Checks& checks) {
+  const Place place;
+  place.write("engines", "a file");
+  const Result<EngineCache> over_file = place.open();
+  CHECK(!over_file && over_file.error().code == ErrorCode::kFileSystem);
+  const Result<EngineCache> nowhere =
+      EngineCache::open("/proc/engines", place.at("model.onnx"), "tensorrt", {});
+  CHECK(!nowhere && nowhere.error().code == ErrorCode::kFileSystem);
+  const Result<EngineCache> no_model =
+      EngineCache::open(place.at("e"), place.at("no.onnx"), "tensorrt", {});
+  CHECK(!no_model && no_model.error().code == ErrorCode::kModelOrData);
+}
+
+void where_engines_lie(Checks& checks) {
+  CHECK_EQUAL(edgesmith::engine_cache_root("off", "tensorrt"), "");
+  CHECK_EQUAL(edgesmith::engine_cache_root("/x", "openvino"), "/x");
+  CHECK_EQUAL(edgesmith::engine_cache_root("", "openvino"), "");
+  ::setenv("XDG_CACHE_HOME", "/c", 1);
+  CHECK_EQUAL(edgesmith::engine_cache_root("", "tensorrt"), "/c/edgesmith/engines");
+  ::setenv("XDG_CACHE_HOME", "relative", 1);
+  ::setenv("HOME", "/h", 1);
+  CHECK_EQUAL(edgesmith::engine_cache_root("", "tensorrt"), "/h/.cache/edgesmith/engines");
+  CHECK(edgesmith::engine_cache_options("cuda", "/x").empty());
+  CHECK_EQUAL(edgesmith::engine_cache_options("openvino", "/x").at("cache_dir"), "/x");
+}
+
+}  // namespace
+
+int main() {
+  return edgesmith::test::run_all(
+      {{"engines_are_used_again", engines_are_used_again},
+       {"what_cannot_be_trusted_is_made_anew", what_cannot_be_trusted_is_made_anew},
+       {"another_model_has_a_folder_of_its_own", another_model_has_a_folder_of_its_own},
+       {"folders_that_cannot_be_written", folders_that_cannot_be_written},
+       {"where_engines_lie", where_engines_lie}});
+}
