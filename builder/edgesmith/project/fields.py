@@ -48,7 +48,7 @@ PATTERN_WORDS = {
     _GLIBC: "a version such as 2.31",
     _OPTION_NAME: "an option's name of letters, digits, '_', '.' and '-'",
     ARGUMENT: "a parameter of forward() with indices and keys, such as state[0] or batch.ids",
-    ENGINE_CACHE: "an absolute folder on the device, or off",
+    ENGINE_CACHE: "a folder on the device that begins with '/', or off",
     CPU_LIST: "a list of CPUs such as 0-3 or 0,2",
 }
 
