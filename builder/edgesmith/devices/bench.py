@@ -30,6 +30,7 @@ from edgesmith.devices.registry import connected
 from edgesmith.devices.release import Release, open_release
 from edgesmith.devices.report_files import SAMPLES_SUFFIX, keep_beside, new_report
 from edgesmith.devices.scratch import scratch_bundle
+from edgesmith.devices.selection import available
 from edgesmith.devices.transport import (
     ANY_EXIT_CODE,
     BUSY_WAIT_S,
@@ -38,7 +39,7 @@ from edgesmith.devices.transport import (
     Transport,
 )
 from edgesmith.devices.user_accuracy import measure_user_accuracy, with_user_accuracy
-from edgesmith.errors import DeviceError, EdgesmithError, HarnessError, IntegrityError, UsageError
+from edgesmith.errors import DeviceError, EdgesmithError, HarnessError, IntegrityError
 from edgesmith.events import EventStream
 from edgesmith.files import host_file_errors
 from edgesmith.model.user_metrics import UserMetrics, python_metrics
@@ -160,31 +161,6 @@ def _require_installed(release: Release, transport: Transport, deadline: Deadlin
             hint=fix,
         )
     installer.verify(release.id, deadline)
-
-
-def available(settings: BenchSettings, release: Release, events: EventStream) -> BenchSettings:
-    """The settings with the variants that the bundle has; raises UsageError when it has none."""
-    there = [str(v["name"]) for v in release.variants]
-    variants = tuple(v for v in settings.variants if v in there)
-    if not variants:
-        raise UsageError(
-            f"the bundle has none of the variants to measure ({', '.join(settings.variants)})",
-            where="bench.variants",
-            hint=f"the bundle has: {', '.join(there)}",
-        )
-    asked = settings.variants if "variants" in settings.model_fields_set else ()
-    for missing in sorted(set(asked) - set(variants)):
-        events.warning(f"the bundle has no variant '{missing}': it is not measured")
-    providers = tuple(p for p in settings.providers if p in release.providers)
-    for provider in sorted(set(settings.providers) - set(providers)):
-        events.warning(f"the bundle has no provider '{provider}': it is not measured")
-    if settings.providers and not providers:
-        raise UsageError(
-            "the bundle has none of the providers to measure with",
-            where="bench.providers",
-            hint=f"the bundle has: {', '.join(release.providers)}",
-        )
-    return settings.model_copy(update={"variants": variants, "providers": providers})
 
 
 def _warn_of_other_metrics(

@@ -86,7 +86,7 @@ Condition provider_effective(const json& run) {
     return {"provider_effective", true, ""};
   }
   return {"provider_effective", false,
-          "the requested provider is not in this runtime: the CPU was measured instead"};
+          "the requested provider cannot be used here: another was measured, see placement"};
 }
 
 bool failed(const std::vector<Condition>& conditions, const std::string& name) {
