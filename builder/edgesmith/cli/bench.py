@@ -148,9 +148,9 @@ def _shown(session: Session, measured: Measured, *, require_valid: bool) -> Devi
 
 
 def _plan(session: Session, name: str) -> DeviceResult:
-    from edgesmith.devices.selection import available
     from edgesmith.devices.harness import run_count
     from edgesmith.devices.release import open_release
+    from edgesmith.devices.selection import available
     from edgesmith.report.numbers import counted
 
     project = session.project()

@@ -55,6 +55,11 @@ class InstalledRelease:
         return asdict(self)
 
 
+# What the harness says of an execution provider for which another stands in.
+_HARNESS = "harness: "
+_NOT_USED = f"{_HARNESS}provider "
+
+
 class Installer:
     """The installer of one model's folder on one device."""
 
@@ -89,7 +94,11 @@ class Installer:
         """Verifies, self-tests and switches; raises the error class of the exit code."""
         emulator = [w for word in self._transport.emulator_argv for w in ("--emulator", word)]
         words = ["install", bundle_id, *options, *emulator]
-        self._run(words, "installing the release", deadline)
+        done = self._run(words, "installing the release", deadline)
+        for line in done.stderr.splitlines():
+            if line.startswith(_NOT_USED):
+                said = clean(line.removeprefix(_HARNESS))
+                self._transport.events.warning(f"{self._transport.device}: {said}")
 
     def rollback(self, deadline: Deadline) -> None:
         self._run(["rollback"], "going back to the release before", deadline)

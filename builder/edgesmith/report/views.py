@@ -185,7 +185,9 @@ def _provider(run: Mapping[str, Any]) -> str:
 
 
 def _fallbacks(effective: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(
+    outside = effective.get("unverified_library")
+    told = (f"the library {outside} did not come with the bundle: unverified",) if outside else ()
+    return told + tuple(
         f"provider {one['provider']} is not used: {one['reason']};"
         f" {effective['provider']} takes its place"
         for one in effective.get("fallbacks", ())

@@ -31,6 +31,7 @@ RunSpec base_spec(const Workload& workload, const Candidate& candidate, const Op
   spec.samples_path = workload.samples_path;
   spec.require_provider = options.require_provider;
   spec.engine_cache = options.engine_cache;
+  spec.outside_library = !options.provider_library.empty();
   spec.cpus = options.cpus;
   spec.spinning = options.spinning;
   spec.arena = options.arena;

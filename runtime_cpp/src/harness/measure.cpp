@@ -65,6 +65,7 @@ json effective_json(const RunSpec& spec, const SessionSettings& settings, const 
                     const ModelIo& io) {
   json result = {{"provider", session.provider()},
                  {"fallbacks", fallbacks_json(session)},
+                 {"unverified_library", nullptr},
                  {"threads", spec.threads},
                  {"cpus", nullptr},
                  {"spinning", nullptr},
@@ -73,6 +74,10 @@ json effective_json(const RunSpec& spec, const SessionSettings& settings, const 
                  {"batch", io.batch()},
                  {"outputs", io.preallocated() ? "preallocated" : "allocated-per-run"},
                  {"reasons", {{"placement", "found in the first process only"}}}};
+  if (spec.outside_library) {
+    const std::string& path = spec.providers.front().library;
+    result["unverified_library"] = path.substr(path.rfind('/') + 1);
+  }
   const Result<std::vector<unsigned>> cpus = allowed_cpus();
   if (cpus) {
     result["cpus"] = *cpus;

@@ -33,6 +33,7 @@ std::string settings_text(const RunSpec& spec) {
   const json document = {{"variant", spec.variant},
                          {"provider", spec.provider},
                          {"providers", providers_json(spec)},
+                         {"outside_library", spec.outside_library},
                          {"require_provider", spec.require_provider},
                          {"threads", spec.threads},
                          {"shapes", spec.shapes},
@@ -71,6 +72,7 @@ Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& argument
     document.at("variant").get_to(spec.variant);
     document.at("provider").get_to(spec.provider);
     spec.providers = providers_from(document.at("providers"), arguments[4]);
+    document.at("outside_library").get_to(spec.outside_library);
     document.at("require_provider").get_to(spec.require_provider);
     document.at("threads").get_to(spec.threads);
     document.at("shapes").get_to(spec.shapes);

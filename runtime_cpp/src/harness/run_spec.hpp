@@ -20,6 +20,7 @@ struct RunSpec {
   std::string samples_path;
   std::string provider = "cpu";
   std::vector<ProviderSettings> providers;  ///< `provider` and its helpers, set up.
+  bool outside_library = false;  ///< The first one's library is not the bundle's.
   bool require_provider = false;
   std::string engine_cache;  ///< As in SessionSettings.
   int threads = 1;
