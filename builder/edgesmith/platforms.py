@@ -84,7 +84,8 @@ class ConanFacts:
 class DriverFacts:
     """What an execution provider needs that only the device can have.
 
-    `products` are names with the versions that fit; `libraries` those that it opens by itself.
+    `products` are names with the versions that fit; `libraries` all of theirs that it is linked
+    with or opens by itself.
     """
 
     products: Mapping[str, str]

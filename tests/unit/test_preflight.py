@@ -71,6 +71,10 @@ def test_cpu_features() -> None:
     assert lacks({**REQUIRES, "cpu_features": ["asimddp"]}, without_proc) == ()
 
 
+def test_a_version_of_thousands_of_digits_is_none() -> None:
+    assert facts(RIGHT + f"version GLIBC_{'9' * 5000}\n").versions["GLIBC"] == (2, 36)
+
+
 def test_a_login_that_talks_is_told() -> None:
     with pytest.raises(DeviceError, match=r"cannot be read: Welcome"):
         facts("Welcome to my board\n" + RIGHT)

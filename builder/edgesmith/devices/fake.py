@@ -39,6 +39,7 @@ class FakeFacts:
         "shell 023e00\nloader yes\nversion GLIBC_2.36\nversion GLIBCXX_3.4.30\n"
         "version CXXABI_1.3.13\nversion GCC_12.0.0\nfeatures sse4_2 avx2\n"
     )
+    gpu: str = "driver \n"
     free_bytes: int = 1 << 40
     hard_links: bool = True
     programs: dict[str, Program] = field(default_factory=dict)
@@ -129,10 +130,10 @@ class FakeTransport(Transport):
         }
 
     def _script(self, words: Sequence[str]) -> Answer:
-        """Answers the two scripts that are sent: the probe, and the look at the root folder."""
+        """Answers the scripts that are sent: the probes, and the look at the root folder."""
         if words[2] == "nearest":
             return Answer(output="writable /\n" + _df(self.facts.free_bytes))
-        return Answer(output=self.facts.probe)
+        return Answer(output=self.facts.gpu if words[2] == "gpu" else self.facts.probe)
 
     def _copy(self, words: Sequence[str]) -> Answer:
         option, source, target = words

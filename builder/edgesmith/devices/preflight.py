@@ -61,6 +61,13 @@ def require_runnable(requires: Mapping[str, Any], facts: DeviceFacts, device: st
     )
 
 
+def identity_title(shell: str) -> str:
+    """An ELF identity in words."""
+    if shell not in _MACHINES:
+        return f"ELF class and machine {shell}"
+    return f"{_MACHINES[shell]}, {_BITS[shell]} bits"
+
+
 def _lacks(requires: Mapping[str, Any], facts: DeviceFacts) -> Iterator[Lack]:
     elf = requires["elf"]
     identity = ELF_IDENTITIES.get((elf["machine"], elf["bits"]))
@@ -69,7 +76,7 @@ def _lacks(requires: Mapping[str, Any], facts: DeviceFacts) -> Iterator[Lack]:
         yield Lack(
             what="programs",
             needed=f"{elf['machine']}, {elf['bits']} bits",
-            found=_identity(facts.shell) + " (its /bin/sh)",
+            found=identity_title(facts.shell) + " (its /bin/sh)",
         )
         return
     if requires["interpreter"] and not facts.loader:
@@ -88,12 +95,6 @@ def _lacks(requires: Mapping[str, Any], facts: DeviceFacts) -> Iterator[Lack]:
         # Without /proc nothing can be told here, and the self-test before the switch decides.
         if features and feature not in features:
             yield Lack(what="CPU feature", needed=feature, found="not in /proc/cpuinfo")
-
-
-def _identity(shell: str) -> str:
-    if shell not in _MACHINES:
-        return f"ELF class and machine {shell}"
-    return f"{_MACHINES[shell]}, {_BITS[shell]} bits"
 
 
 def _versions(requires: Mapping[str, Any]) -> dict[str, str]:

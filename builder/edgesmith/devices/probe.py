@@ -19,7 +19,8 @@ ELF_IDENTITIES: Mapping[tuple[str, int], str] = {
     ("EM_AARCH64", 64): "02b700",
     ("EM_ARM", 32): "012800",
 }
-_VERSION = re.compile(r"(GLIBC|GLIBCXX|CXXABI|GCC)_(\d+(?:\.\d+)*)")
+SHELL_HINT = "check that the device has a POSIX shell with od, tr, grep, sed, sort and cut"
+_VERSION = re.compile(r"(GLIBC|GLIBCXX|CXXABI|GCC)_(\d{1,9}(?:\.\d{1,9})*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +41,30 @@ class DeviceFacts:
 
 def probe(transport: Transport, requires: Mapping[str, Any], deadline: Deadline) -> DeviceFacts:
     """Asks the device for what a bundle's `requires` names; raises DeviceError."""
-    script = resources.files("edgesmith.devices").joinpath("probe.sh").read_text("utf-8")
     elf = requires["elf"]
     words = [transport.system_root, ELF_IDENTITIES.get((elf["machine"], elf["bits"]), "")]
     words += [str(requires["interpreter"]), *map(str, requires["libraries"])]
     command = RemoteCommand(
-        argv=["sh", "-c", script, "probe", *words],
+        argv=["sh", "-c", device_script("probe.sh"), "probe", *words],
         purpose=f"{transport.device}: asking what the device has",
-        hint="check that the device has a POSIX shell with od, tr, grep, sort and cut",
+        hint=SHELL_HINT,
     )
     return parse(transport.run(command, deadline=deadline).output.splitlines(), transport.device)
+
+
+def device_script(name: str) -> str:
+    """A script for a device's shell, with the functions that it shares with others."""
+    folder = resources.files("edgesmith.devices")
+    return "".join(folder.joinpath(one).read_text("utf-8") for one in ("libraries.sh", name))
+
+
+def unreadable(lines: Sequence[str], device: str) -> DeviceError:
+    """For an answer that is none."""
+    return DeviceError(
+        f"device '{device}' gave an answer that cannot be read: {clean(' | '.join(lines))[:200]}",
+        where=f"devices.{device}",
+        hint="see whether its login prints something of its own, and silence that",
+    )
 
 
 def parse(lines: Sequence[str], device: str) -> DeviceFacts:
@@ -59,12 +74,7 @@ def parse(lines: Sequence[str], device: str) -> DeviceFacts:
         key, _, value = line.partition(" ")
         told.setdefault(key, []).append(value.strip())
     if "shell" not in told or not told.keys() <= _KEYS:
-        raise DeviceError(
-            f"device '{device}' gave an answer that cannot be read:"
-            f" {clean(' | '.join(lines))[:200]}",
-            where=f"devices.{device}",
-            hint="see whether its login prints something of its own, and silence that",
-        )
+        raise unreadable(lines, device)
     return DeviceFacts(
         shell=told["shell"][0],
         loader=told.get("loader") == ["yes"],

@@ -8,10 +8,11 @@ from pathlib import Path
 from edgesmith.devices.deadline import Deadline
 from edgesmith.devices.install import MACHINES
 from edgesmith.devices.preflight import lacks, platform_requires
-from edgesmith.devices.probe import DeviceFacts, probe
+from edgesmith.devices.probe import ELF_IDENTITIES, DeviceFacts, probe
 from edgesmith.devices.registry import connected
 from edgesmith.devices.transport import Transport
 from edgesmith.doctor.check import Check, failed
+from edgesmith.doctor.gpu import check_gpu
 from edgesmith.doctor.host import disk
 from edgesmith.errors import DeviceError, EdgesmithError
 from edgesmith.events import EventStream
@@ -31,6 +32,7 @@ def check_device(device: Device, target: Target, events: EventStream) -> Iterato
             machine = transport.machine(deadline)
             facts = probe(transport, platform_requires(target.platform), deadline)
             root = _root(part, device, transport, deadline)
+            gpu = tuple(_gpu(part, device, transport, facts, target))
     except EdgesmithError as error:
         yield failed(part, "answers", error)
         return
@@ -43,7 +45,17 @@ def check_device(device: Device, target: Target, events: EventStream) -> Iterato
         exit_code=DeviceError.exit_code,
     )
     yield _system(part, machine, facts, target)
+    yield from gpu
     yield root
+
+
+def _gpu(
+    part: str, device: Device, transport: Transport, facts: DeviceFacts, target: Target
+) -> Iterator[Check]:
+    """Of a machine of another kind there is no more to say than that."""
+    elf = target.platform.elf
+    if facts.shell in ("", ELF_IDENTITIES[elf.machine, elf.bits]):
+        yield from check_gpu(part, transport, device, target)
 
 
 def _system(part: str, machine: str, facts: DeviceFacts, target: Target) -> Check:
