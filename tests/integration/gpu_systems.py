@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from edgesmith.devices.local import LocalTransport
 from edgesmith.platforms import load_platforms
@@ -83,3 +86,14 @@ def whole_system(root: Path) -> System:
     (made.root / "etc/ld.so.conf.d").mkdir(parents=True)
     (made.root / "etc/ld.so.conf.d/cuda.conf").write_text(CONFIGURATION)
     return made
+
+
+def applets(folder: Path) -> str:
+    """A PATH on which BusyBox is everything."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("busybox is not installed")
+    folder.mkdir()
+    for name in ("sh", "od", "tr", "cut", "grep", "sed", "readlink", "sort", "uname", "df"):
+        (folder / name).symlink_to(busybox)
+    return str(folder)

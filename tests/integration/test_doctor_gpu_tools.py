@@ -16,6 +16,7 @@ from gpu_systems import (
     PLATFORM,
     RootedTransport,
     System,
+    applets,
     whole_system,
 )
 
@@ -66,18 +67,6 @@ def doctor(system: System, project: Path, monkeypatch: pytest.MonkeyPatch) -> Lo
 def failures(found: dict[str, Check]) -> dict[str, str]:
     assert len(found) == 4
     return {name: check.found for name, check in found.items() if not check.passed}
-
-
-def applets(folder: Path, *missing: str) -> str:
-    """A PATH on which BusyBox is everything but what is missing."""
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        pytest.skip("busybox is not installed")
-    folder.mkdir()
-    for name in ("sh", "od", "tr", "cut", "grep", "sed", "readlink", "sort", "uname", "df"):
-        if name not in missing:
-            (folder / name).symlink_to(busybox)
-    return str(folder)
 
 
 @pytest.mark.parametrize("shell", ["the system's", "BusyBox"])
@@ -135,7 +124,12 @@ def test_where_the_loader_does_not_look(system: System, doctor: Look) -> None:
     assert check.remedy.startswith(f"add /{CUDA} to a file in /etc/ld.so.conf.d there")
 
 
-def test_what_ldconfig_has_not_seen(system: System, doctor: Look) -> None:
+@pytest.mark.parametrize("shell", ["the system's", "BusyBox"])
+def test_what_ldconfig_has_not_seen(
+    system: System, doctor: Look, shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shell == "BusyBox":
+        monkeypatch.setenv("PATH", applets(tmp_path / "path"))
     seen = [f"/{CUDA}/{name}" for name in FILES if name != "libcublas.so.13"]
     system.cache(*seen)
     check = doctor()["CUDA"]

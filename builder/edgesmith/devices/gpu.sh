@@ -111,6 +111,6 @@ everywhere=$(printf '%s\n' "$named" "$configured" "$built_in" "$installed")
 cached=
 if [ -r "$root/etc/ld.so.cache" ]; then
   # Its paths, each with a space behind it: no name is part of another then.
-  cached=$(tr -c '[:print:]' '\n' <"$root/etc/ld.so.cache" | sed -n 's/^.*\/lib.*/& /p')
+  cached=$(texts_of "$root/etc/ld.so.cache" | sed -n 's/^.*\/lib.*/& /p')
 fi
 for name in "$@"; do tell_library "$name"; done

@@ -11,6 +11,11 @@ elf_of() {
   esac
 }
 
+# The printable texts in a file, one a line; BusyBox knows no [:print:].
+texts_of() {
+  tr -c ' -~' '\n' <"$1"
+}
+
 # Where the loader looks because its configuration says so: what ldconfig has seen there.
 configured_folders() {
   for file in "$root"/etc/ld.so.conf "$root"/etc/ld.so.conf.d/*.conf; do

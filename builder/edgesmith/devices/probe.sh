@@ -27,7 +27,7 @@ for name in "$@"; do
     libgcc_s.so.*) kinds=GCC ;;
     *) continue ;;
   esac
-  tr -c '[:print:]' '\n' <"$root$file" | grep -E "^($kinds)_[0-9]+(\.[0-9]+)*\$" |
+  texts_of "$root$file" | grep -E "^($kinds)_[0-9]+(\.[0-9]+)*\$" |
     sort -u | while read -r version; do printf 'version %s\n' "$version"; done
 done
 if [ -r "$root/proc/cpuinfo" ]; then
