@@ -44,6 +44,11 @@ class RuntimeFacts:
         return self.content_version or self.version
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is the project's, and nothing but its files tells what it needs."""
+        return self.folder is not None or not self.soname
+
+    @property
     def title(self) -> str:
         """For messages; what release a folder holds may not be known yet."""
         return f"ONNX Runtime {self.library_version}".strip()

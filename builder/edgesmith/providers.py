@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -99,6 +99,11 @@ def load_providers() -> Mapping[str, ProviderFacts]:
 def with_helpers(name: str) -> tuple[str, ...]:
     """A provider with those that take what it leaves before the cpu does."""
     return (name, "cuda") if name == "tensorrt" else (name,)
+
+
+def with_cpu(names: Iterable[str]) -> tuple[str, ...]:
+    """Providers of a runtime in their order: the cpu is in every one, and takes what is left."""
+    return tuple(dict.fromkeys((*(name for name in names if name != "cpu"), "cpu")))
 
 
 def option_text(value: OptionValue) -> str:

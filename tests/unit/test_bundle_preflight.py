@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from edgesmith.bundle.elf import ElfFile
+from edgesmith.bundle.drivers import driver_needs, from_devices
+from edgesmith.bundle.elf import ElfFile, requirements
 from edgesmith.bundle.preflight import above_floors, require_fit, unfit
 from edgesmith.errors import ToolchainError
-from edgesmith.platforms import load_platforms
+from edgesmith.platforms import Platform, load_platforms
+from edgesmith.providers import Plugin, Provider
 
 PLATFORM = load_platforms()["linux-aarch64"]
 HARNESS = ElfFile(
@@ -81,3 +84,72 @@ def test_each_floor_holds_for_each_file(kind: str, version: tuple[int, ...]) -> 
     require_fit(files, PLATFORM, floors=False)
     with pytest.raises(ToolchainError, match=needs):
         require_fit(files, PLATFORM, floors=True)
+
+
+GPU = load_platforms()["linux-aarch64-cuda"]
+CUDA = replace(
+    RUNTIME,
+    path="lib/libonnxruntime_providers_cuda.so",
+    needed=("libcublas.so.13", "libcuda.so.1", "libonnxruntime_providers_shared.so", "libc.so.6"),
+)
+SHARED = replace(RUNTIME, path="lib/libonnxruntime_providers_shared.so")
+
+
+def npu(*needs: str) -> Provider:
+    library, compiler = Path("vendor/libnpu.so"), Path("vendor/libnpu_compiler.so")
+    plugin = Plugin(name="npu", library=library, files=(compiler,), needs=needs)
+    return Provider(name="npu", plugin=plugin)
+
+
+NPU = replace(
+    RUNTIME, path="lib/plugins/npu/libnpu.so", needed=("libOpenCL.so.1", "libnpu_compiler.so")
+)
+COMPILER = replace(NPU, path="lib/plugins/npu/libnpu_compiler.so", needed=("libc.so.6",))
+
+
+def test_a_provider_of_the_runtime_may_need_what_only_devices_have() -> None:
+    files = (*RIGHT, SHARED, CUDA)
+    free = from_devices(files, GPU, {"cuda": Provider(name="cuda")})
+    require_fit(files, GPU, floors=False, free=free)
+    assert "libcublas.so.13" not in requirements(files, free=free).libraries
+    assert driver_needs(files, GPU, {}) == {
+        "cuda": {
+            # The last two it opens by itself.
+            "libraries": ["libcublas.so.13", "libcuda.so.1", "libcudnn.so.9", "libcufft.so.12"],
+            "products": {"NVIDIA driver": ">=580", "CUDA": ">=13,<14", "cuDNN": ">=9,<10"},
+        }
+    }
+    with pytest.raises(ToolchainError, match=r"libcublas\.so\.13, which is neither"):
+        require_fit(files, GPU, floors=False, free=from_devices(files, PLATFORM, {}))
+
+
+@pytest.mark.parametrize("base", [PLATFORM, GPU], ids=lambda one: str(one.name))
+def test_what_a_runtime_of_ones_own_needs_is_in_its_files_alone(base: Platform) -> None:
+    """Such as one for CUDA 12 on a board: nothing is known of its products."""
+    own = replace(
+        base,
+        providers=("cuda", "cpu"),
+        drivers={},
+        runtime=replace(base.runtime, folder=Path("ort"), soname="libonnxruntime.so.1"),
+    )
+    cuda = replace(CUDA, needed=("libcublas.so.12", "libc.so.6"))
+    files = (*RIGHT, SHARED, cuda)
+    require_fit(files, own, floors=False, free=from_devices(files, own, {}))
+    assert driver_needs(files, own, {}) == {
+        "cuda": {"libraries": ["libcublas.so.12"], "products": {}}
+    }
+
+
+def test_a_plugin_may_need_what_the_project_names_and_no_more() -> None:
+    named = {"npu": npu("libOpenCL.so.1", "libnpu_driver.so.2")}
+    files = (*RIGHT, NPU, COMPILER)
+    require_fit(files, PLATFORM, floors=False, free=from_devices(files, PLATFORM, named))
+    assert driver_needs(files, PLATFORM, named) == {
+        "npu": {"libraries": ["libOpenCL.so.1", "libnpu_driver.so.2"], "products": {}}
+    }
+    forgotten = (*RIGHT, NPU)
+    for one, missing in ((named, "libnpu_compiler"), ({"npu": npu()}, "libOpenCL")):
+        with pytest.raises(ToolchainError, match=f"needs {missing}") as caught:
+            require_fit(forgotten, PLATFORM, floors=False, free=from_devices(files, PLATFORM, one))
+        assert "lib/plugins/npu/libnpu.so" in caught.value.where
+        assert "files of [plugins.NAME]" in caught.value.hint

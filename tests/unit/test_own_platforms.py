@@ -85,6 +85,34 @@ def test_mistakes_name_their_key(project_file: Path, tables: str, says: str) -> 
     assert says in caught.value.what
 
 
+JETSON = """
+[platforms.board]
+base = "linux-aarch64-cuda"
+onnxruntime = "ort"
+providers = ["tensorrt", "cuda"]
+"""
+
+
+def test_its_own_providers_are_those_that_targets_may_name(project_file: Path) -> None:
+    """The cpu is in every runtime, whether it is listed or not."""
+    text = project_file.read_text()
+    made = platform(project_file, JETSON)
+    assert made.providers == ("tensorrt", "cuda", "cpu")
+    assert made.drivers == {}, "products are those of the base's own runtime"
+    for name in made.providers:
+        project_file.write_text(text.replace('"linux-x86_64"', f'"board"\nprovider = "{name}"'))
+        with project_file.open("a") as file:
+            file.write(JETSON)
+        assert load_project(project_file, {}).target("host").provider_of("int8").name == name
+
+
+def test_a_provider_that_it_leaves_out_is_not_there(project_file: Path) -> None:
+    text = project_file.read_text().replace('"linux-x86_64"', '"board"\nprovider = "cuda"')
+    project_file.write_text(text + JETSON.replace('"tensorrt", "cuda"', '"cpu"'))
+    with pytest.raises(UsageError, match="found 'cuda', which the platform board does not have"):
+        load_project(project_file, {})
+
+
 def onnxruntime_library() -> Path:
     """The library inside the installed Python package."""
     spec = importlib.util.find_spec("onnxruntime")

@@ -10,7 +10,7 @@ from typing import Any
 
 from edgesmith.bundle.archive import write_archive
 from edgesmith.bundle.content import MANIFEST, RELEASE_ROLES, Role, sequence_of
-from edgesmith.bundle.drivers import driver_needs, provider_of_file
+from edgesmith.bundle.drivers import driver_needs, from_devices
 from edgesmith.bundle.elf import Requirements, read_elf, requirements
 from edgesmith.bundle.manifest import SCHEMA_VERSION, Manifest, ManifestFile, archive_name
 from edgesmith.bundle.preflight import above_floors, listed, require_fit
@@ -127,7 +127,7 @@ def _requirements(
     elves = [read_elf(folder, file.path) for file in files if file.role in ("app", "runtime")]
     pinned = request.toolchain == "zig"
     platform, providers = request.platform, request.providers
-    free = frozenset(e.path for e in elves if provider_of_file(e, platform, providers))
+    free = from_devices(elves, platform, providers)
     require_fit(elves, platform, floors=pinned, free=free)
     above = () if pinned else above_floors(elves, request.platform)
     if above:

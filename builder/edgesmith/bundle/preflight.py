@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from edgesmith.bundle.elf import ElfFile
 from edgesmith.errors import ToolchainError
@@ -17,6 +18,15 @@ SYSTEM_LIBRARIES = frozenset({
     "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1",
     "libstdc++.so.6",
 })  # fmt: skip
+_HINT = (
+    'compile with toolchain = "zig", or name a platform that has it: [platforms.NAME] with its own'
+    " glibc"
+)
+_HINT_OF_PLUGINS = (
+    "name libraries that go into the bundle under files of [plugins.NAME], those that devices have"
+    " under needs"
+)
+_NONE: Mapping[str, Collection[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +41,11 @@ class Finding:
 
 
 def unfit(
-    files: Iterable[ElfFile], platform: Platform, *, free: Collection[str] = frozenset()
+    files: Iterable[ElfFile], platform: Platform, *, free: Mapping[str, Collection[str]] = _NONE
 ) -> tuple[Finding, ...]:
     """All for which the files can't run on any device of the platform.
 
-    Those whose path is in `free` may need libraries that only some devices have.
+    `free` names, by file, libraries that it may need though only some devices have them.
     """
     files = tuple(files)
     bundled = frozenset(
@@ -44,7 +54,7 @@ def unfit(
     return tuple(
         Finding(path=file.path, what=what)
         for file in files
-        for what in _unfit(file, platform, bundled, is_free=file.path in free)
+        for what in _unfit(file, platform, bundled, free=free.get(file.path, ()))
     )
 
 
@@ -66,7 +76,7 @@ def require_fit(
     platform: Platform,
     *,
     floors: bool,
-    free: Collection[str] = frozenset(),
+    free: Mapping[str, Collection[str]] = _NONE,
 ) -> None:
     """Raises ToolchainError that names all findings; `floors`: also versions above the floors.
     `free` as in unfit()."""
@@ -76,9 +86,12 @@ def require_fit(
         raise ToolchainError(
             f"the bundle would not run on {platform.name}\n" + listed(findings),
             where=", ".join(dict.fromkeys(finding.path for finding in findings)),
-            hint='compile with toolchain = "zig", or name a platform that has it:'
-            " [platforms.NAME] with its own glibc",
+            hint=_HINT_OF_PLUGINS if _all_of_plugins(findings) else _HINT,
         )
+
+
+def _all_of_plugins(findings: Iterable[Finding]) -> bool:
+    return all(finding.path.startswith(f"{LIBRARY_FOLDER}/plugins/") for finding in findings)
 
 
 def listed(findings: Sequence[Finding]) -> str:
@@ -87,7 +100,7 @@ def listed(findings: Sequence[Finding]) -> str:
 
 
 def _unfit(
-    file: ElfFile, platform: Platform, bundled: frozenset[str], *, is_free: bool
+    file: ElfFile, platform: Platform, bundled: frozenset[str], *, free: Collection[str]
 ) -> Iterator[str]:
     elf = platform.elf
     if (file.machine, file.bits) != (elf.machine, elf.bits):
@@ -115,7 +128,7 @@ def _unfit(
         if library in names:
             place = next(p for p in sorted(bundled) if posixpath.basename(p) == library)
             yield f"needs {library} and does not look for it in {posixpath.dirname(place)}/"
-        elif not is_free:
+        elif library not in free:
             yield f"needs {library}, which is neither in {LIBRARY_FOLDER}/ nor a system library"
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from edgesmith.platforms import Platform, RuntimeFacts, load_platforms
 from edgesmith.project.platform_settings import PlatformSettings, WheelSettings
 from edgesmith.project.settings import ProjectSettings
+from edgesmith.providers import with_cpu
 
 
 def platform_of(name: str, settings: ProjectSettings, folder: Path) -> Platform:
@@ -21,11 +22,12 @@ def platform_of(name: str, settings: ProjectSettings, folder: Path) -> Platform:
 def own_platform(name: str, settings: PlatformSettings, folder: Path) -> Platform:
     """The base with what the project says otherwise; paths are relative to `folder`."""
     base = load_platforms()[settings.base]
-    floors = dict(base.floors)
+    floors, drivers = dict(base.floors), base.drivers
     runtime = _runtime(settings, base.runtime, folder)
     if runtime is not base.runtime:
-        # Those of the C++ libraries are what the base's own runtime needs: this one's are its own.
-        floors = {"GLIBC": floors["GLIBC"]}
+        # Those of the C++ libraries and of drivers are what the base's own runtime needs: this
+        # one's are its own.
+        floors, drivers = {"GLIBC": floors["GLIBC"]}, MappingProxyType({})
     if settings.glibc is not None:
         floors["GLIBC"] = settings.glibc
     return replace(
@@ -35,7 +37,8 @@ def own_platform(name: str, settings: PlatformSettings, folder: Path) -> Platfor
         floors=MappingProxyType(floors),
         zig=replace(base.zig, glibc_floor=floors["GLIBC"]),
         cpu=settings.cpu,
-        providers=settings.providers or base.providers,
+        providers=_providers(settings, base),
+        drivers=drivers,
         provider_of=_provider_of(settings, base),
         int8_encoding=settings.int8_encoding or base.int8_encoding,
         max_opset=settings.max_opset or base.max_opset,
@@ -43,9 +46,13 @@ def own_platform(name: str, settings: PlatformSettings, folder: Path) -> Platfor
     )
 
 
+def _providers(settings: PlatformSettings, base: Platform) -> tuple[str, ...]:
+    return with_cpu(settings.providers) if settings.providers else base.providers
+
+
 def _provider_of(settings: PlatformSettings, base: Platform) -> Mapping[str, str]:
     """The base's, where the platform has it; else its own first."""
-    there = settings.providers or base.providers
+    there = _providers(settings, base)
     return MappingProxyType({
         precision: provider if provider in there else there[0]
         for precision, provider in base.provider_of.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +11,7 @@ from edgesmith.platforms import Platform, load_platforms
 from edgesmith.project.provider_settings import PluginSettings
 from edgesmith.project.settings import ProjectSettings
 from edgesmith.project.wording import shown, suggestion
-from edgesmith.providers import Plugin, Provider, load_providers, option_text
+from edgesmith.providers import Plugin, Provider, load_providers, option_text, with_cpu
 
 Finding = tuple[tuple[int | str, ...], str]
 
@@ -67,32 +67,53 @@ def provider_findings(raw: Mapping[str, Any]) -> Iterator[Finding]:
         if name in load_providers():
             finding = "ONNX Runtime has a provider of this name; choose another"
             yield ("plugins", name), finding
-    somewhere: set[str] = set(plugins)
+    known: dict[str, list[str]] = {}
     for name, target in _table(raw, "targets").items():
-        if not isinstance(target, Mapping):
-            continue
-        known = [*dict.fromkeys((*_platform_providers(raw, target.get("platform")), *plugins))]
-        somewhere.update(known)
-        if known:
-            yield from _target_findings(name, target, known)
-    named = _table(raw, "bench").get("providers")
-    for index, one in enumerate(named if isinstance(named, list) else ()):
-        if isinstance(one, str) and somewhere and one not in somewhere:
-            finding = f"found {shown(one)}, which no target has; {suggestion(one, somewhere)}"
+        if isinstance(target, Mapping):
+            of_platform = _platform_providers(raw, target.get("platform"))
+            known[name] = [*dict.fromkeys((*of_platform, *plugins))] if of_platform else []
+    for name, names in known.items():
+        if names:
+            yield from _target_findings(name, _table(raw, "targets")[name], names)
+    for name, device in _table(raw, "devices").items():
+        target = device.get("target") if isinstance(device, Mapping) else None
+        if isinstance(target, str) and known.get(target):
+            words = f"target '{target}'"
+            yield from _measured_findings(("devices", name), device, words, known[target])
+    yield from _measured_by_none(raw, {one for names in known.values() for one in names})
+
+
+def _measured_by_none(raw: Mapping[str, Any], known: set[str]) -> Iterator[Finding]:
+    """`[bench]` is for all targets: each measures by those of the providers that it has."""
+    for index, one in _listed(_table(raw, "bench")):
+        if known and one not in known:
+            finding = f"found {shown(one)}, which no target has; {suggestion(one, known)}"
             yield ("bench", "providers", index), finding
+
+
+def _listed(bench: Mapping[str, Any]) -> list[tuple[int, str]]:
+    names = bench.get("providers")
+    found = enumerate(names if isinstance(names, list) else ())
+    return [(index, one) for index, one in found if isinstance(one, str)]
+
+
+def _measured_findings(
+    place: tuple[str, ...], table: Mapping[str, Any], owner: str, known: list[str]
+) -> Iterator[Finding]:
+    for index, one in _listed(_table(table, "bench")):
+        if one not in known:
+            yield (*place, "bench", "providers", index), _not_there(one, owner, known)
 
 
 def _target_findings(name: str, target: Mapping[str, Any], known: list[str]) -> Iterator[Finding]:
     place = ("targets", name)
-    named: list[tuple[tuple[int | str, ...], object]] = [(("provider",), target.get("provider"))]
-    measured = _table(target, "bench").get("providers")
-    if isinstance(measured, list):
-        named += [(("bench", "providers", i), one) for i, one in enumerate(measured)]
+    platform = f"the platform {target['platform']}"
+    named: list[tuple[tuple[str, ...], object]] = [(("provider",), target.get("provider"))]
     named += [(("providers", one), one) for one in _table(target, "providers")]
     for key, one in named:
         if isinstance(one, str) and one not in known:
-            words = f"found {shown(one)}, which the platform {target['platform']} does not have"
-            yield (*place, *key), f"{words}; {suggestion(one, known)}"
+            yield (*place, *key), _not_there(one, platform, known)
+    yield from _measured_findings(place, target, platform, known)
     for one, options in _table(target, "providers").items():
         if one in known and one in load_providers() and isinstance(options, Mapping):
             yield from _option_findings((*place, "providers", one), one, options)
@@ -107,19 +128,37 @@ def _option_findings(
             continue
         others = [name for name, one in facts.items() if option in one.options]
         if others:
-            finding = f"{provider} does not take it; {' and '.join(others)} does"
+            finding = f"{provider} does not take it; {_each(others, 'does', 'do')}"
         else:
             known = facts[provider].options
             finding = f"unknown option of {provider}; {suggestion(option, known)}"
         yield (*place, option), finding
 
 
+def _not_there(provider: str, owner: str, known: list[str]) -> str:
+    words = f"found {shown(provider)}, which {owner} does not have"
+    return f"{words}; {_where_else(provider) or suggestion(provider, known)}"
+
+
+def _where_else(provider: str) -> str:
+    """Which platforms have one of the runtime's own providers; empty for any other name."""
+    found = [name for name, one in load_platforms().items() if provider in one.providers]
+    return _each(found, "has it", "have it") if found else ""
+
+
+def _each(names: Sequence[str], one: str, several: str) -> str:
+    return f"{' and '.join(names)} {one if len(names) == 1 else several}"
+
+
 def _platform_providers(raw: Mapping[str, Any], name: object) -> tuple[str, ...]:
-    """Those of the platform of this name, or of its base; none where nobody knows it."""
+    """Those of the platform of this name; none where nobody knows it."""
     own = _table(raw, "platforms").get(str(name))
     base = own.get("base") if isinstance(own, Mapping) else name
     platform = load_platforms().get(str(base))
-    return platform.providers if platform else ()
+    if platform is None:
+        return ()
+    listed = [one for _, one in _listed(own)] if isinstance(own, Mapping) else []
+    return with_cpu(listed) if listed else platform.providers
 
 
 def _table(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
