@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
+
 from edgesmith.model import onnx_file
 from edgesmith.project.project import Target
 from edgesmith.values import MetricValue, SessionOptions, Variant
@@ -11,7 +13,11 @@ from edgesmith.values import MetricValue, SessionOptions, Variant
 HALF = "fp16"
 DYNAMIC = "int8-dynamic"
 # ONNX Runtime would quantize, at load, float weights that [quantize] exclude keeps in float.
-NO_SILENT_QUANTIZATION = {"optimization.disable_specified_optimizers": "WeightBiasQuantization"}
+_DISABLED = "optimization.disable_specified_optimizers"
+NO_SILENT_QUANTIZATION = {_DISABLED: "WeightBiasQuantization"}
+# On ARM cores with FP16 arithmetic it would lay AveragePool out with channels last, for which it
+# has no kernel since opset 19: a model with both does not load.
+_NO_CHANNELS_LAST = {_DISABLED: "WeightBiasQuantization;NhwcTransformer"}
 # Equal outputs up to rounding are above 100 dB; other kernels of another CPU or GPU give at least
 # this much of a right model, and far less of a wrong one.
 SELF_TEST_MIN_SQNR_DB = {"fp32": 60.0, HALF: 30.0, "int8": 15.0, DYNAMIC: 15.0}
@@ -22,6 +28,11 @@ def has_half(target: Target) -> bool:
     """Whether it gets an FP16 variant: where asked for, and beside INT8 on a GPU."""
     precision = target.quantize.precision
     return precision == "fp16" or (precision == "int8" and "cuda" in target.platform.providers)
+
+
+def _config(name: str, model: onnx.ModelProto) -> dict[str, str]:
+    pools = any(node.op_type == "AveragePool" for node in onnx_file.every_node(model))
+    return _NO_CHANNELS_LAST if name == HALF and pools else NO_SILENT_QUANTIZATION
 
 
 def variant_of(
@@ -47,7 +58,7 @@ def variant_of(
         provider=provider.name,
         session_options=SessionOptions(
             graph_optimization_level=provider.graph_optimization_level,
-            config=NO_SILENT_QUANTIZATION,
+            config=_config(name, model),
         ),
         threads=target.bench.threads[0],
         self_test_min_sqnr_db=SELF_TEST_MIN_SQNR_DB[name],
