@@ -114,8 +114,7 @@ def test_a_provider_of_the_runtime_may_need_what_only_devices_have() -> None:
     assert "libcublas.so.13" not in requirements(files, free=free).libraries
     assert driver_needs(files, GPU, {}) == {
         "cuda": {
-            # The last two it opens by itself.
-            "libraries": ["libcublas.so.13", "libcuda.so.1", "libcudnn.so.9", "libcufft.so.12"],
+            "libraries": sorted(GPU.drivers["cuda"].libraries),
             "products": {"NVIDIA driver": ">=580", "CUDA": ">=13,<14", "cuDNN": ">=9,<10"},
         }
     }
