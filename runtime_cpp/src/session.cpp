@@ -129,9 +129,35 @@ Status check_binding(const TensorInfo* info, const std::string& name, DataType t
   return Done{};
 }
 
+Ort::MemoryInfo memory_at(const MemoryPlace& place) {
+  if (place.name == MemoryPlace{}.name) {
+    return Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
+  }
+  return {place.name.c_str(), OrtDeviceAllocator, place.device, OrtMemTypeDefault};
+}
+
 }  // namespace
 
 struct Session::State {
+  /// Inputs or outputs as Ort::Session::Run() takes them.
+  struct BoundValues {
+    std::vector<const char*> names;  ///< Of the session's lists, which stay in place.
+    std::vector<Ort::Value> values;
+    std::vector<bool> ours;  ///< The others are the runtime's to allocate.
+
+    void put(const std::string& name, Ort::Value value, bool is_ours = true) {
+      const auto found = std::find(names.begin(), names.end(), name);
+      const auto index = static_cast<std::size_t>(found - names.begin());
+      if (found == names.end()) {
+        names.push_back(name.c_str());
+        values.emplace_back(nullptr);
+        ours.push_back(true);
+      }
+      values[index] = std::move(value);
+      ours[index] = is_ours;
+    }
+  };
+
   /// What the streams of a model share.
   struct Loaded {
     Ort::Env env{nullptr};
@@ -166,8 +192,16 @@ struct Session::State {
   static Status load(Loaded& loaded, const std::string& model_path,
                      const SessionSettings& settings);
 
+  /// Whether the provider may have a memory of its own. A binding copies an input there when it is
+  /// bound and never again: later inferences would take the first one's.
+  bool copies_in_run() const { return loaded->provider != "cpu" && loaded->provider != "openvino"; }
+
+  void run_with_copies();
+
   std::shared_ptr<Loaded> loaded;
   Ort::IoBinding binding;
+  BoundValues feeds;    ///< Where copies_in_run(), in place of the binding's inputs.
+  BoundValues fetches;  ///< Likewise; the binding holds them, too, for output().
   Ort::RunOptions run_options;
   Ort::MemoryInfo memory;
   std::vector<TensorInfo> inputs;
@@ -244,6 +278,17 @@ Status Session::State::load(Loaded& loaded, const std::string& model_path,
         wanted.push_back(choice.active[i].settings);
       }
     }
+  }
+}
+
+void Session::State::run_with_copies() {
+  for (std::size_t i = 0; i < fetches.values.size(); ++i) {
+    if (!fetches.ours[i]) fetches.values[i] = Ort::Value(nullptr);
+  }
+  loaded->session.Run(run_options, feeds.names.data(), feeds.values.data(), feeds.names.size(),
+                      fetches.names.data(), fetches.values.data(), fetches.names.size());
+  for (std::size_t i = 0; i < fetches.values.size(); ++i) {
+    if (!fetches.ours[i]) binding.BindOutput(fetches.names[i], fetches.values[i]);
   }
 }
 
@@ -325,6 +370,7 @@ Result<std::vector<ProviderNodes>> Session::placement() const {
       }
     }
     std::vector<ProviderNodes> list;
+    list.reserve(found.size());
     for (auto& [provider, nodes] : found) list.push_back(std::move(nodes));
     return list;
   });
@@ -334,35 +380,40 @@ const std::vector<TensorInfo>& Session::inputs() const { return state_->inputs; 
 const std::vector<TensorInfo>& Session::outputs() const { return state_->outputs; }
 
 Status Session::bind_input(const std::string& name, DataType type, void* data, std::size_t bytes,
-                           const std::vector<std::int64_t>& dims) {
+                           const std::vector<std::int64_t>& dims, const MemoryPlace& place) {
   const TensorInfo* info = find(state_->inputs, name);
   if (Status status = check_binding(info, name, type, bytes, dims); !status) return status;
   return guarded(ErrorCode::kModelOrData, "cannot bind '" + name + "'", [&]() -> Status {
-    state_->binding.BindInput(name.c_str(),
-                              Ort::Value::CreateTensor(state_->memory, data, bytes, dims.data(),
-                                                       dims.size(), to_runtime(type)));
+    Ort::Value value = Ort::Value::CreateTensor(memory_at(place), data, bytes, dims.data(),
+                                                dims.size(), to_runtime(type));
+    if (state_->copies_in_run()) {
+      state_->feeds.put(info->name, std::move(value));
+    } else {
+      state_->binding.BindInput(name.c_str(), value);
+    }
     return Done{};
   });
 }
 
 Status Session::bind_output(const std::string& name, DataType type, void* data, std::size_t bytes,
-                            const std::vector<std::int64_t>& dims) {
+                            const std::vector<std::int64_t>& dims, const MemoryPlace& place) {
   const TensorInfo* info = find(state_->outputs, name);
   if (Status status = check_binding(info, name, type, bytes, dims); !status) return status;
   return guarded(ErrorCode::kModelOrData, "cannot bind '" + name + "'", [&]() -> Status {
-    state_->binding.BindOutput(name.c_str(),
-                               Ort::Value::CreateTensor(state_->memory, data, bytes, dims.data(),
-                                                        dims.size(), to_runtime(type)));
+    Ort::Value value = Ort::Value::CreateTensor(memory_at(place), data, bytes, dims.data(),
+                                                dims.size(), to_runtime(type));
+    state_->binding.BindOutput(name.c_str(), value);
+    if (state_->copies_in_run()) state_->fetches.put(info->name, std::move(value));
     return Done{};
   });
 }
 
 Status Session::bind_output_to_runtime(const std::string& name) {
-  if (find(state_->outputs, name) == nullptr) {
-    return model_error("the model has no output named '" + name + "'");
-  }
+  const TensorInfo* info = find(state_->outputs, name);
+  if (info == nullptr) return model_error("the model has no output named '" + name + "'");
   return guarded(ErrorCode::kModelOrData, "cannot bind '" + name + "'", [&]() -> Status {
     state_->binding.BindOutput(name.c_str(), state_->memory);
+    if (state_->copies_in_run()) state_->fetches.put(info->name, Ort::Value(nullptr), false);
     return Done{};
   });
 }
@@ -370,7 +421,11 @@ Status Session::bind_output_to_runtime(const std::string& name) {
 Status Session::run() {
   // No guarded() here: building its message would allocate inside what callers time.
   try {
-    state_->loaded->session.Run(state_->run_options, state_->binding);
+    if (state_->copies_in_run()) {
+      state_->run_with_copies();
+    } else {
+      state_->loaded->session.Run(state_->run_options, state_->binding);
+    }
     return Done{};
   } catch (const std::exception& failure) {
     return model_error(std::string("inference failed: ") + failure.what());

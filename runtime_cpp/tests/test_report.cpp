@@ -46,11 +46,16 @@ void profiles(Checks& checks) {
   const auto profile = parse_profile(
       R"([{"cat":"Session","name":"model_run","ts":10,"dur":50},
           {"cat":"Node","name":"a_kernel_time","ts":11,"dur":40,"args":{"op_name":"Conv","provider":"P","node_index":"0"}},
+          {"cat":"Node","name":"c_kernel_time","ts":12,"dur":1,"args":{"op_name":"MemcpyFromHost","provider":"P","node_index":"1"}},
+          {"cat":"Node","name":"d_kernel_time","ts":13,"dur":1,"args":{"op_name":"MemcpyFromHost","provider":"P","node_index":"2"}},
+          {"cat":"Node","name":"e_kernel_time","ts":14,"dur":1,"args":{"op_name":"MemcpyToHost","provider":"P","node_index":"3"}},
           {"cat":"Session","name":"model_run","ts":70,"dur":20},
+          {"cat":"Node","name":"c_kernel_time","ts":70,"dur":1,"args":{"op_name":"MemcpyFromHost","provider":"P","node_index":"1"}},
           {"cat":"Node","name":"a_kernel_time","ts":71,"dur":5,"args":{"op_name":"Conv","provider":"P","node_index":"0"}}])");
   CHECK(profile);
   if (!profile) return;
-  CHECK_EQUAL(profile->placement["P"].get<int>(), 1);
+  CHECK_EQUAL(profile->placement["P"].get<int>(), 4);
+  CHECK_EQUAL(profile->copies.dump(), R"({"to_device":2,"to_host":1})");
   CHECK_EQUAL(profile->operators[0]["total_ns"].get<int>(), 5000);
   CHECK_EQUAL(profile->operators[0]["inferences"].get<int>(), 1);
 }

@@ -98,6 +98,13 @@ def test_a_failed_run_without_error_is_refused(report: dict[str, Any]) -> None:
         validate(broken, where="x")
 
 
+@pytest.mark.parametrize("copies", [{}, {"rounds": 0}, [], "none"])
+def test_copies_without_their_figures_are_refused(report: dict[str, Any], copies: Any) -> None:
+    report["runs"][0]["copies"] = copies
+    with pytest.raises(IntegrityError, match=r"runs\[0\]\.copies"):
+        validate(report, where="x")
+
+
 @pytest.mark.parametrize("name", ["missing.json", "."])
 def test_an_unreadable_file_is_a_usage_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -23,6 +23,7 @@ from edgesmith.report.numbers import (
     significant,
 )
 from edgesmith.report.plain import Style, clean, display_width, pad, wrap
+from edgesmith.report.schema import validate
 from edgesmith.report.text import render_report
 
 EXAMPLE = Path(__file__).parents[2] / "runtime_cpp/tests/data/report_example.json"
@@ -142,6 +143,32 @@ def test_scenarios_tell_what_they_found(report: dict[str, Any]) -> None:
     assert "soak of 60 s" in text
     assert "+1.20 %" in text
     assert "2 streams at once" in scenario_report(report, "offline:2", {"kind": "offline"})
+
+
+def test_copies_to_a_gpu_have_rows(report: dict[str, Any]) -> None:
+    assert "GPU" not in render_report(report, Style(width=120))
+    run = report["runs"][0]
+    run["copies"] = {
+        "host_to_device": {"bytes": 602_112, "median_ns": 91_500.0},
+        "device_to_host": {"bytes": 4_000, "median_ns": 8_250.0},
+        "on_device_ns": 412_000.0,
+        "synchronize_ns": 3_000.0,
+        "rounds": 100,
+        "output_difference": 0.0,
+        "reasons": {},
+    }
+    run["effective"]["placement"] = {"CUDAExecutionProvider": 7, "CPUExecutionProvider": 1}
+    run["effective"]["copies_in_graph"] = {"to_device": 1, "to_host": 2}
+    validate(report, where="x")
+    text = render_report(report, Style(width=120))
+    assert re.search(r"copy to the GPU +91\.5 µs, 602 kB +-", text)
+    assert re.search(r"inference on the GPU +415 µs +-", text)
+    assert re.search(r"copy back +8\.25 µs, 4\.00 kB +-", text)
+    assert "copies within an inference: 1 to the GPU, 2 back" in text
+    run["copies"] = None
+    run["reasons"] = {"copies": "the CUDA runtime's library is not found"}
+    validate(report, where="x")
+    assert "copy back" not in render_report(report, Style(width=120))
 
 
 def test_ascii_terminals_get_ascii(report: dict[str, Any]) -> None:

@@ -29,6 +29,10 @@ def _nodes(run: RunView) -> str:
         share = f" of {total} ({100 * count / total:.1f} %)" if total != count else ""
         kinds = run.elsewhere.get(name, {})
         parts.append(f"{_short(name)} {count}{share} nodes{_types(kinds)}")
+    copies = run.copies_in_graph
+    if any(copies.values()):
+        ways = f"{copies['to_device']} to the GPU, {copies['to_host']} back"
+        parts.append(f"copies within an inference: {ways}")
     return "; ".join(parts)
 
 

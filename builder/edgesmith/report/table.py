@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from edgesmith.report.copy_rows import copy_rows
 from edgesmith.report.numbers import (
     METRIC_TITLES,
     SHARE_METRICS,
@@ -80,7 +81,7 @@ def table_rows(runs: Sequence[RunView]) -> list[Row]:
     """What is told of each run; rows that no run can fill are left out."""
     rows = [_time_row(f"latency p{p}", [r.percentiles.get(p) for r in runs]) for p in _PERCENTILES]
     rows.append(_row("throughput", runs, _throughput))
-    for title, texts in scenario_rows(runs):
+    for title, texts in [*copy_rows(runs), *scenario_rows(runs)]:
         rows.append(Row(title=title, cells=tuple(Cell(value=text) for text in texts)))
     rows += [_metric_row(name, output, runs) for name, output in _metric_names(runs)]
     rows.append(_row("agreement with reference", runs, _agreement))

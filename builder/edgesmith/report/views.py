@@ -71,7 +71,8 @@ class RunView:
     `found` is what the run's scenario found beside latencies; empty for a single stream.
     `title` is the variant, with its provider where the runs of the report differ in that; then
     `shared_provider` is empty. `placement` counts nodes by ONNX Runtime's provider, `elsewhere`
-    those of others than the run's by operator type; `fallbacks` are lines.
+    those of others than the run's by operator type; `fallbacks` are lines. `copies` is what a run
+    by a GPU tells of copies to its memory and back, `copies_in_graph` counts such nodes.
     """
 
     key: str
@@ -104,6 +105,8 @@ class RunView:
     placement: Mapping[str, int] = field(default_factory=dict)
     elsewhere: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     fallbacks: tuple[str, ...] = ()
+    copies: Mapping[str, Any] = field(default_factory=dict)
+    copies_in_graph: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def configuration(self) -> tuple[str, int, tuple[tuple[str, int], ...], str]:
@@ -208,6 +211,8 @@ def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None], shared: str) -
         placement=effective.get("placement") or {},
         elsewhere=effective.get("elsewhere") or {},
         fallbacks=_fallbacks(effective),
+        copies=(run.get("copies") or {}) if own else {},
+        copies_in_graph=effective.get("copies_in_graph") or {},
         threads=asked["threads"],
         shapes=asked["shapes"],
         scenario=asked["scenario"],

@@ -13,11 +13,14 @@ namespace edgesmith {
 /// A provider that a session is to use, and how.
 struct ProviderSettings {
   std::string name;  ///< "cpu", "openvino", "cuda", "tensorrt", or a name of yours for a plugin.
+  // The initializers let settings without these be written without a warning of GCC's.
+  // NOLINTBEGIN(readability-redundant-member-init)
   std::map<std::string, std::string> options{};  ///< By the provider's own names.
   std::string library{};  ///< Of a plugin: the file of its library. Empty: the runtime's own.
   /// Of a plugin: what the device must say that it offers, such as {"type", "npu"}; other keys are
   /// the provider's metadata. Empty: its first device.
   std::map<std::string, std::string> device{};
+  // NOLINTEND(readability-redundant-member-init)
 };
 
 /// A provider that was asked for and is not used.

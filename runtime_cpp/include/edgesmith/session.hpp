@@ -1,6 +1,7 @@
 /// \file
 /// A loaded model. Inputs and outputs are bound to the caller's memory once; run() then neither
-/// allocates nor copies. No header of ONNX Runtime is needed to use it.
+/// allocates nor copies, but to the memory of a provider that has its own, and back. No header of
+/// ONNX Runtime is needed to use it.
 ///
 ///     auto session = edgesmith::Session::open("model/int8.onnx", {});
 ///     if (!session) { std::cerr << session.error().message; return 1; }
@@ -60,6 +61,12 @@ struct OutputView {
   std::size_t bytes = 0;
 };
 
+/// Memory that inputs and outputs may lie in.
+struct MemoryPlace {
+  std::string name = "Cpu";  ///< As ONNX Runtime names it; "Cuda" is the memory of an NVIDIA GPU.
+  int device = 0;            ///< Which of the devices of this kind.
+};
+
 /// One loaded model with its bound inputs and outputs. Not for use by two threads at once: each
 /// thread takes a stream() of its own.
 class Session {
@@ -99,11 +106,12 @@ class Session {
 
   /// Binds memory that stays alive and in place while the session is used.
   /// \param bytes Size of the memory; must be exactly that of `dims`.
+  /// \param place Where the memory lies; run() copies what the provider wants elsewhere.
   /// \return kModelOrData if name, type, dimensions or size do not fit the model.
   Status bind_input(const std::string& name, DataType type, void* data, std::size_t bytes,
-                    const std::vector<std::int64_t>& dims);
+                    const std::vector<std::int64_t>& dims, const MemoryPlace& place = {});
   Status bind_output(const std::string& name, DataType type, void* data, std::size_t bytes,
-                     const std::vector<std::int64_t>& dims);
+                     const std::vector<std::int64_t>& dims, const MemoryPlace& place = {});
 
   /// Lets the runtime allocate this output anew at each run(), for sizes not known before.
   Status bind_output_to_runtime(const std::string& name);

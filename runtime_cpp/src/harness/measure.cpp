@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "affinity.hpp"
+#include "copies.hpp"
 #include "edgesmith/clock.hpp"
 #include "edgesmith/environment.hpp"
 #include "environment_json.hpp"
@@ -157,7 +158,21 @@ class Measurement {
     }
     document_["effective"] = effective_json(spec_, settings, *session, *io);
     if (Status status = time(*session, *io, source, loaded); !status) return status;
-    return spec_.accuracy ? compare(*session, *io, source) : Done{};
+    if (!spec_.accuracy) return Done{};
+    if (Status status = copy(*session, *io, settings); !status) return status;
+    return compare(*session, *io, source);
+  }
+
+  /// Only where there is a GPU: elsewhere the document says nothing of copies.
+  Status copy(Session& session, ModelIo& io, const SessionSettings& settings) {
+    const std::optional<CopySetup> setup = copy_setup(session, settings.providers);
+    if (!setup) return Done{};
+    stage_ = "copies";
+    Result<FoundCopies> found = measure_copies(session, io, clock_, *setup);
+    if (!found) return found.error();
+    document_["copies"] = std::move(found->figures);
+    document_["copies_reason"] = found->reason;
+    return Done{};
   }
 
   Status time(Session& session, ModelIo& io, const SampleSource& source, const MemoryUse& loaded) {
@@ -233,6 +248,9 @@ class Measurement {
     if (profile) {
       document_["effective"]["placement"] = std::move(profile->placement);
       document_["effective"]["elsewhere"] = std::move(profile->elsewhere);
+      if (has_gpu_memory(document_["effective"]["provider"].get<std::string>())) {
+        document_["effective"]["copies_in_graph"] = std::move(profile->copies);
+      }
       document_["effective"]["reasons"].erase("placement");
       document_["profile"] = std::move(profile->operators);
       if (spec_.require_provider && !profile->misplaced.empty()) {

@@ -18,7 +18,7 @@ struct MeasureChannel {
 };
 
 /// Measures and writes to the channel. The document holds either `error` or `process`, `effective`
-/// and, where asked for, `evaluation` and `profile`.
+/// and, where asked for, `evaluation`, `copies` and `profile`.
 /// \return the exit code: 0, or that of the error in the document.
 int measure(const RunSpec& spec, const MeasureChannel& channel);
 

@@ -143,6 +143,16 @@ Status ModelIo::bind_output(const TensorInfo& info) {
   return session_->bind_output(info.name, info.type, buffer.data.get(), buffer.bytes, dims);
 }
 
+std::vector<BoundInput> ModelIo::inputs() const {
+  std::vector<BoundInput> list;
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    const Input& input = inputs_[i];
+    list.push_back(
+        {&session_->inputs()[i], input.buffer.data.get(), input.buffer.bytes, input.dims});
+  }
+  return list;
+}
+
 Status ModelIo::load(std::int64_t first) {
   for (Input& input : inputs_) {
     const std::size_t bytes = input.buffer.bytes / static_cast<std::size_t>(input.copies);

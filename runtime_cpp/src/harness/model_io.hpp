@@ -15,6 +15,14 @@
 
 namespace edgesmith::harness {
 
+/// An input in the host's memory, as it is bound.
+struct BoundInput {
+  const TensorInfo* info = nullptr;
+  const void* data = nullptr;
+  std::size_t bytes = 0;
+  std::vector<std::int64_t> dims;
+};
+
 /// Buffers for one inference, bound to a session once. Sample i is the i-th slice of each stored
 /// input; a larger batch is that many consecutive samples, from the first again after the last.
 class ModelIo {
@@ -32,6 +40,8 @@ class ModelIo {
 
   /// Whether every output has memory of ours; the runtime allocates the others in each run.
   bool preallocated() const { return preallocated_; }
+
+  std::vector<BoundInput> inputs() const;
 
   /// The bytes of an output that belong to one sample of the batch, after an inference.
   /// \param stored The stored reference of this output, which says how large a sample's part is.

@@ -66,6 +66,14 @@ Counted counted_inferences(const json& events) {
   return {starts[1], starts.size() - 1};
 }
 
+bool tells_of_a_kernel(const json& event) {
+  const std::string suffix = "_kernel_time";
+  const std::string name = event.value("name", "");
+  return event.value("cat", "") == "Node" && event.contains("args") &&
+         name.size() >= suffix.size() &&
+         name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0;
+}
+
 json operator_list(const std::map<std::pair<std::string, std::string>, Operator>& operators,
                    std::uint64_t inferences) {
   std::uint64_t total_ns = 0;
@@ -139,24 +147,21 @@ Result<Profile> parse_profile(const std::string& text, const std::string& first)
   }
   try {
     const Counted counted = counted_inferences(events);
-    const std::string suffix = "_kernel_time";
     std::map<std::string, std::set<std::string>> nodes;
     std::map<std::pair<std::string, std::string>, Operator> operators;
     NodesOfProviders elsewhere;
     NodesOfProviders misplaced;
+    std::map<std::string, std::uint64_t> copies{{"to_device", 0}, {"to_host", 0}};
     for (const json& event : events) {
+      if (!tells_of_a_kernel(event)) continue;
       const std::string name = event.value("name", "");
-      if (event.value("cat", "") != "Node" || !event.contains("args")) continue;
-      if (name.size() < suffix.size() ||
-          name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0) {
-        continue;
-      }
       const json& details = event["args"];
       const std::string provider = details.value("provider", "");
       // Names may be empty or repeat in subgraphs; index and name together tell nodes apart.
       const bool is_new =
           nodes[provider].insert(details.value("node_index", "") + "/" + name).second;
       const std::string type = details.value("op_name", "");
+      if (is_new && is_copy(type)) ++copies[type == "MemcpyFromHost" ? "to_device" : "to_host"];
       if (is_new && provider != first) {
         ++elsewhere[provider][type];
         if (!is_copy(type) && !computes_shapes(details)) ++misplaced[provider][type];
@@ -170,6 +175,7 @@ Result<Profile> parse_profile(const std::string& text, const std::string& first)
     profile.placement = json::object();
     for (const auto& [provider, names] : nodes) profile.placement[provider] = names.size();
     profile.elsewhere = elsewhere;
+    profile.copies = copies;
     profile.misplaced = misplaced_words(misplaced);
     profile.operators = operator_list(operators, counted.inferences);
     return profile;

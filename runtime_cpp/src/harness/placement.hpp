@@ -14,6 +14,7 @@ namespace edgesmith::harness {
 struct Profile {
   nlohmann::json placement;  ///< Nodes by execution provider.
   nlohmann::json elsewhere;  ///< Of other providers than the session's: nodes by operator type.
+  nlohmann::json copies;     ///< Nodes that copy between memories: `to_device` and `to_host`.
   /// Nodes that the session's provider left to others, in words; without those that compute shapes,
   /// which the runtime keeps on the CPU on purpose. Empty if there are none.
   std::string misplaced;
@@ -24,10 +25,11 @@ struct Profile {
 Result<Profile> profile_session(const RunSpec& spec, const SessionSettings& settings,
                                 const SampleSource& source);
 
-/// Reads a profile as ONNX Runtime writes it, of a session with this first provider. Inferences but
-/// the first are counted, if there are several. \return kHarness if it is no such profile.
+/// Reads a profile as ONNX Runtime writes it, of a session whose first provider is `first`.
+/// Inferences but the first are counted, if there are several. \return kHarness if it is no such
+/// profile.
 Result<Profile> parse_profile(const std::string& text,
-                              const std::string& provider = "CPUExecutionProvider");
+                              const std::string& first = "CPUExecutionProvider");
 
 /// What the paths of the temporary folders of this process's profile_session() begin with.
 std::string profile_folder_prefix(int process_id);

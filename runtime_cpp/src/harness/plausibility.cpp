@@ -18,6 +18,10 @@ constexpr double kBoost = 1.5;
 // Fast algorithms need fewer multiplications: Winograd's for 3x3 kernels as little as a quarter.
 constexpr double kFastAlgorithms = 4.0;
 
+// Waiting for a GPU that has nothing to do takes some microseconds.
+constexpr double kWaitShare = 0.05;
+constexpr double kWaitAlwaysUs = 20;
+
 /// What a core with this feature computes in a cycle at most.
 struct FeaturePeak {
   std::string_view feature;
@@ -105,6 +109,36 @@ Status check_plausible(const json& run, const Variant& variant, const json& devi
                    " us, where this CPU needs at least " + formatted("%.3g", *least * 1e-3) +
                    " us for the operations that the manifest counts; the model was not computed, "
                    "or is not the manifest's: build the bundle anew"};
+}
+
+Condition synchronized(const json& run) {
+  const char* name = "synchronized";
+  const json& copies = run["copies"];
+  if (!copies.is_object()) {
+    return {name, std::nullopt,
+            "whether the GPU had finished when an inference returned: " +
+                run["reasons"]["copies"].get<std::string>()};
+  }
+  const double wait_us = copies["synchronize_ns"].get<double>() * 1e-3;
+  const double both_us = copies["on_device_ns"].get<double>() * 1e-3 + wait_us;
+  const Finding finding{wait_us, std::max(kWaitAlwaysUs, kWaitShare * both_us), "us"};
+  if (finding.value <= finding.limit) return {name, true, "", finding};
+  return {name, false,
+          "inferences return while the GPU still computes: leave out provider options that give it "
+          "a stream of its own",
+          finding};
+}
+
+Status check_synchronized(const json& run) {
+  if (!run.contains("copies")) return Done{};
+  const Condition condition = synchronized(run);
+  if (condition.passed != false || !condition.finding) return Done{};
+  return Error{ErrorCode::kHarness,
+               "times were taken before the GPU had finished: it computed for another " +
+                   formatted("%.3g", condition.finding->value) +
+                   " us after an inference had returned, where " +
+                   formatted("%.3g", condition.finding->limit) + " us are allowed; " +
+                   condition.advice};
 }
 
 }  // namespace edgesmith::harness

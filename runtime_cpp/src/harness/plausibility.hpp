@@ -1,5 +1,5 @@
 /// \file
-/// Whether a latency is one that the device could reach at all.
+/// Whether a latency is one that the device could reach at all, and was taken when it had finished.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "condition.hpp"
 #include "edgesmith/manifest.hpp"
 #include "edgesmith/result.hpp"
 
@@ -26,5 +27,12 @@ std::optional<double> least_latency_ns(const nlohmann::json& run, const Variant&
 /// \return kHarness if the run's median latency is below what is possible.
 Status check_plausible(const nlohmann::json& run, const Variant& variant,
                        const nlohmann::json& device);
+
+/// The GPU had finished when an inference returned: waiting for it right then took next to nothing.
+/// \param run With copies; where they are null, with the reason.
+Condition synchronized(const nlohmann::json& run);
+
+/// \return kHarness if the run's inferences returned before the GPU had finished.
+Status check_synchronized(const nlohmann::json& run);
 
 }  // namespace edgesmith::harness

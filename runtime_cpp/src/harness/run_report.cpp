@@ -108,6 +108,14 @@ void put_outputs(json& document, const RunSpec& spec, const json& first) {
   }
 }
 
+/// Of a run by a GPU: what copies take, and whether inferences had ended when their time was taken.
+void put_copies(json& document, const json& first) {
+  if (!first.contains("copies")) return;
+  document["copies"] = first["copies"];
+  if (document["copies"].is_null()) document["reasons"]["copies"] = first["copies_reason"];
+  document["conditions"].push_back(condition_json(synchronized(document)));
+}
+
 void fill_measurements(const Run& run, const std::vector<std::vector<std::int64_t>>& latencies,
                        const RunReportContext& context, RunReport& report) {
   json& document = report.document;
@@ -130,9 +138,11 @@ void fill_measurements(const Run& run, const std::vector<std::vector<std::int64_
   for (json& condition : timing_conditions(document)) {
     document["conditions"].push_back(std::move(condition));
   }
+  put_copies(document, first);
   document["not_readable"] = verdict.not_readable;
   put_energy_per_inference(document);
-  const Status plausible = check_plausible(document, run.candidate->variant, context.device);
+  Status plausible = check_plausible(document, run.candidate->variant, context.device);
+  if (plausible) plausible = check_synchronized(document);
   if (!plausible) {
     document["error"] = error_json("plausibility", plausible.error());
     document["verdict"] = "failed";
@@ -151,6 +161,7 @@ void leave_out_emulated(json& document) {
     process.erase("timing");
   }
   document.erase("scenario");
+  document.erase("copies");
   document["profile"] = nullptr;
   document["reasons"]["profile"] = reason;
   document["conditions"] = json::array();

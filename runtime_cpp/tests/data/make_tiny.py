@@ -1,4 +1,4 @@
-"""Makes tiny.onnx, tiny_broken.onnx and tiny.safetensors, which the C++ tests run."""
+"""Makes the models tiny, tiny_broken and relu and their samples, which the C++ tests run."""
 
 from __future__ import annotations
 
@@ -39,6 +39,28 @@ def save_model(name: str, scale: float) -> bytes:
     return data
 
 
+def save_relu() -> None:
+    """A model that the provider of the tests can compute as a whole."""
+    one = numpy_helper.from_array(np.float32([[0.5, -0.25, 1.0, 0.0]]), "c")
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "c"], ["s"]), helper.make_node("Relu", ["s"], ["y"])],
+        "relu",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+        [one],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    (FOLDER / "relu.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    inputs = np.random.default_rng(9).standard_normal((4, 1, 4)).astype(np.float32)
+    outputs = np.maximum(inputs + numpy_helper.to_array(one), 0)
+    save_file(
+        {"inputs/x": inputs, "outputs/y": outputs},
+        FOLDER / "relu.safetensors",
+        {"format": "edgesmith-samples", "schema_version": "1.0", "count": "4"},
+    )
+
+
 def main() -> None:
     """Writes the files beside this script."""
     model = save_model("tiny.onnx", 1.0)
@@ -53,6 +75,7 @@ def main() -> None:
         FOLDER / "tiny.safetensors",
         {"format": "edgesmith-samples", "schema_version": "1.0", "count": str(SAMPLES)},
     )
+    save_relu()
 
 
 if __name__ == "__main__":
