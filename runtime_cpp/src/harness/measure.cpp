@@ -66,7 +66,6 @@ json effective_json(const RunSpec& spec, const SessionSettings& settings, const 
                     const ModelIo& io) {
   json result = {{"provider", session.provider()},
                  {"fallbacks", fallbacks_json(session)},
-                 {"unverified_library", nullptr},
                  {"threads", spec.threads},
                  {"cpus", nullptr},
                  {"spinning", nullptr},
