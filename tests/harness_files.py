@@ -66,6 +66,7 @@ def good_manifest() -> dict[str, Any]:
         "variants": variants,
         "default_variant": "int8",
         "metrics": ["top1"],
+        "providers": {"cpu": {"options": {}, "library": None, "device": {}}},
         "files": files,
     }
 

@@ -85,6 +85,18 @@ std::string known_providers() {
   return list;
 }
 
+/// Without what ONNX Runtime puts before its messages: "[ONNXRuntimeError] : 11 : EP_FAIL : ".
+std::string without_code(const std::string& text) {
+  if (text.rfind("[ONNXRuntimeError] : ", 0) != 0) return text;
+  std::size_t start = 0;
+  for (int field = 0; field < 3; ++field) {
+    const std::size_t at = text.find(" : ", start);
+    if (at == std::string::npos) return text;
+    start = at + 3;
+  }
+  return text.substr(start);
+}
+
 /// Without a fallback: what cannot be used for want of something on the device is left out.
 Status append_one(Ort::SessionOptions& session, const ProviderSettings& one, int threads,
                   ProviderChoice& choice) {
@@ -173,6 +185,7 @@ std::string short_reason(const std::string& message) {
   for (const std::string_view start : {"[ONNXRuntimeError]", "Invalid provider_option"}) {
     if (const std::size_t at = text.rfind(start); at != std::string::npos) text = text.substr(at);
   }
+  text = without_code(text);
   const std::string_view missing = ": cannot open shared object file: No such file or directory";
   if (const std::size_t at = text.find(missing); at != std::string::npos) {
     return "the library " + text.substr(0, at) + " is missing";

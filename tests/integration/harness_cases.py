@@ -45,6 +45,7 @@ FIELDS: dict[str, dict[str, tuple[bool, tuple[Any, ...]]]] = {
         "variants": (True, (None, {}, "int8", [], [1])),
         "default_variant": (True, (None, 1, "other", "")),
         "metrics": (False, ("top1", {}, [1])),
+        "providers": (False, ([], "cpu", 1, {"cpu": 1}, {"cpu": None}, {"npu": []})),
         "files": (True, (None, {}, [[]], ["x"])),
     },
     "model": {"name": (True, (*TEXT, None)), "version": (False, TEXT)},
@@ -65,6 +66,11 @@ FIELDS: dict[str, dict[str, tuple[bool, tuple[Any, ...]]]] = {
         "graph_optimization_level": (False, TEXT),
         "config": (False, ([], "x", {"k": 1})),
     },
+    "providers": {
+        "options": (False, ([], "x", 1, {"k": 1}, {"k": None})),
+        "library": (False, (*TEXT, [], "/abs.so", "../up.so", "lib/../../up.so", "lib/", "a\nb")),
+        "device": (False, ([], "gpu", {"type": 1})),
+    },
     "files": {
         "path": (True, (*TEXT, None, "/abs", "a/../b", "a//b", "model", "manifest.json", "x\0y")),
         "bytes": (True, (None, -1, 0.5, "1", 2**63)),
@@ -78,6 +84,8 @@ FIELDS: dict[str, dict[str, tuple[bool, tuple[Any, ...]]]] = {
 def _object(manifest: dict[str, Any], part: str) -> Any:
     if part in ("session_options", "operations"):
         return manifest["variants"][0][part]
+    if part == "providers":
+        return manifest[part]["cpu"]
     found = manifest[part] if part else manifest
     return found[0] if isinstance(found, list) else found
 
@@ -131,6 +139,17 @@ def _twice(part: str) -> Callable[[Path], object]:
     return _manifest_with(lambda manifest: manifest[part].append(manifest[part][0]))
 
 
+def _by_plugin(provider: str, library: str) -> Callable[[Path], object]:
+    """Every variant runs by a plugin."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["providers"][provider] = {"options": {}, "library": library, "device": {}}
+        for variant in manifest["variants"]:
+            variant["provider"] = provider
+
+    return _manifest_with(change)
+
+
 def whole_manifest_cases() -> Iterator[Case]:
     text = (b"{", b"", b"null", b"[]", b'"x"', b"\xff\xfe{}", b"[" * 100_000, b'{"a":1e999}')
     for content in text:
@@ -150,7 +169,12 @@ def whole_manifest_cases() -> Iterator[Case]:
         ("key twice", 7, ("'schema_version' twice",), written("manifest.json", twice)),
         ("variant twice", 7, ("two variants named fp32",), _twice("variants")),
         ("file twice", 7, ("two files at model/fp32.onnx",), _twice("files")),
-        ("provider unknown", 2, ("'npu'", "known: "), _with("variants", "provider", "npu")),
+        ("provider unknown", 2, ("'vsi'", "known: "), _with("variants", "provider", "vsi")),
+        ("plugin not listed", 7, ("does not list lib/npu.so",), _by_plugin("npu", "lib/npu.so")),
+        ("plugin of a known name", 2, ("'cuda' of its own", "another name"),
+         _by_plugin("cuda", "model/fp32.onnx")),
+        ("plugin no library", 8, ("provider 'npu' cannot be loaded", "fp32.onnx is no library"),
+         _by_plugin("npu", "model/fp32.onnx")),
         (
             "optimization unknown", 3, ("graph_optimization_level 'most'",),
             _with("session_options", "graph_optimization_level", "most"),
@@ -330,6 +354,39 @@ def shape_cases() -> Iterator[Case]:
         yield Case(
             name=shape, command=(*LOOSE, "--shape", shape), code=3, says=says, spoil=all_of(*GOOD)
         )
+
+
+# Words that are refused before anything is read, and what is said of them.
+WRONG_WORDS: tuple[tuple[str, str], ...] = (
+    ("bench --provider npu --provider-option level", "--provider-option takes key=value, not"),
+    ("bench --provider npu --provider-option =3", "--provider-option takes key=value, not '=3'"),
+    (
+        "bench --provider npu --provider-option level=1 --provider-option level=2",
+        "--provider-option names 'level' twice",
+    ),
+    ("verify --provider npu --provider-device gpu", "--provider-device takes key=value, not 'gpu'"),
+    (
+        "bench --provider npu --provider-device type=gpu --provider-device type=npu",
+        "--provider-device names 'type' twice",
+    ),
+    ("bench --provider-library x.so", "need one --provider"),
+    ("verify --provider-option level=1", "need one --provider"),
+    ("bench --provider cpu,npu --provider-library x.so", "need one --provider"),
+    ("bench --provider cpu --provider cpu", "--provider names one provider twice"),
+    ("verify --provider cpu,cuda", "verify takes one --provider"),
+    ("info --provider cpu", "info does not take --provider"),
+    ("bench --provider", "option --provider needs a value"),
+    ("bench --require-provider=1", "option --require-provider takes no value"),
+    ("bench --provder cpu", "did you mean --provider?"),
+)
+# Of providers, which are known when the bundle is.
+WRONG_PROVIDERS: tuple[tuple[str, str], ...] = (
+    ("--provider npu", "provider 'npu' is not known"),
+    ("--provider opnvino", "did you mean openvino?"),
+    ("--provider cpu --provider-option level=1", "provider 'cpu' takes no options"),
+    ("--provider cuda --provider-device type=gpu", "--provider-device is for plugins"),
+    ("--provider cuda --provider-library x.so", "'cuda' of its own"),
+)
 
 
 def all_cases() -> list[Case]:

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_cases import FIELDS, all_cases
+from harness_cases import (
+    BENCH,
+    FIELDS,
+    WRONG_PROVIDERS,
+    WRONG_WORDS,
+    all_cases,
+)
 from sanitized import Ended, run_program
 
 from bad_input import Case, half_written
@@ -18,6 +24,7 @@ from edgesmith.bundle.content import (
     ModelPart,
     OperationsPart,
     OptionsPart,
+    ProviderPart,
     VariantPart,
 )
 from edgesmith.report.schema import parse_report
@@ -49,6 +56,7 @@ def check_told(ended: Ended, case: Case) -> None:
 def test_the_table_has_every_field_that_the_harness_reads() -> None:
     parts = {"model": ModelPart, "files": FilePart, "variants": VariantPart}
     parts |= {"session_options": OptionsPart, "operations": OperationsPart}
+    parts |= {"providers": ProviderPart}
     for name, part in parts.items():
         assert FIELDS[name].keys() == part.model_fields.keys()
     whole = ManifestContent.model_fields.keys() - NOT_OF_THE_HARNESS
@@ -83,3 +91,25 @@ def test_verify_tells_it_too(name: str, sanitized_libraries: Path, tmp_path: Pat
     document = json.loads(ended.out)
     assert document["passed"] is False and document["exit_code"] == case.code
     assert all(w in document["error"]["message"] and w in ended.err for w in case.says)
+
+
+@pytest.mark.parametrize(("words", "says"), WRONG_WORDS, ids=lambda one: one[:60])
+def test_a_command_line_that_is_not_right(
+    words: str, says: str, sanitized_libraries: Path, tmp_path: Path
+) -> None:
+    """Nothing is measured, and nothing is on stdout."""
+    harness = write_bundle(tmp_path / "bundle", sanitized_libraries / "harness")
+    ended = run_program([harness, *words.split()])
+    assert (ended.code, ended.out) == (2, "")
+    assert says in ended.err
+
+
+@pytest.mark.parametrize(("words", "says"), WRONG_PROVIDERS, ids=lambda one: one[:60])
+def test_a_provider_that_is_not_right(
+    words: str, says: str, sanitized_libraries: Path, tmp_path: Path
+) -> None:
+    harness = write_bundle(tmp_path / "bundle", sanitized_libraries / "harness")
+    case = Case(name=words, command=(*BENCH, *words.split()), code=2, says=(says,))
+    check_told(run_program([harness, *case.command]), case)
+    verified = run_program([harness, "verify", *words.split()])
+    assert verified.code == 2 and says in verified.err

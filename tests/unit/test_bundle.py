@@ -168,6 +168,20 @@ def test_another_major_version_is_refused_by_name(version: object) -> None:
         (("target",), ""),
         (("default_variant",), "fp16"),
         (("files",), None),
+        (("providers",), []),
+        (("providers",), {"npu": 1}),
+        (("providers",), {"npu": {"options": {"level": 3}}}),
+        (("providers",), {"npu": {"device": []}}),
+        (("providers",), {"npu": {"library": "/usr/lib/libnpu.so"}}),
+        (("providers",), {"npu": {"library": "lib/../../libnpu.so"}}),
+        # Not among the files, and not among those of a runtime.
+        (("providers",), {"npu": {"library": "lib/plugins/npu/libnpu.so"}}),
+        (("providers",), {"npu": {"library": "bin/harness"}}),
+        (("requires", "providers"), []),
+        (("requires", "providers"), {"cuda": {"libraries": "libcuda.so.1"}}),
+        (("requires", "providers"), {"cuda": {"libraries": [""]}}),
+        (("requires", "providers"), {"cuda": {"products": {"CUDA": 13}}}),
+        (("requires", "driver_libraries"), [1]),
     ],
 )
 def test_wrong_fields_are_refused(where: tuple[Any, ...], value: object) -> None:

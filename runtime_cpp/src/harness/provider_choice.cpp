@@ -28,6 +28,23 @@ Result<ProviderSettings> set_up(const Bundle& bundle, const std::string& name) {
   return settings;
 }
 
+/// What would be ignored in silence, or measured under another's name.
+Status check_fits(const Options& options, const ProviderSettings& one) {
+  const bool is_own = !runtime_provider_name(one.name).empty();
+  if (is_own && !one.library.empty()) {
+    return Error{ErrorCode::kUsage, "ONNX Runtime has a provider '" + one.name +
+                                        "' of its own; call that of " + one.library +
+                                        " by another name"};
+  }
+  if (is_own && !options.provider_device.empty()) {
+    return Error{ErrorCode::kUsage, "--provider-device is for plugins; '" + one.name + "' is none"};
+  }
+  if (one.name == "cpu" && !options.provider_options.empty()) {
+    return Error{ErrorCode::kUsage, "provider 'cpu' takes no options"};
+  }
+  return Done{};
+}
+
 }  // namespace
 
 Result<std::vector<ProviderSettings>> chosen_providers(const Bundle& bundle, const Options& options,
@@ -45,6 +62,7 @@ Result<std::vector<ProviderSettings>> chosen_providers(const Bundle& bundle, con
   if (first.library.empty() && runtime_provider_name(name).empty()) {
     return unknown(bundle.manifest, name);
   }
+  if (Status status = check_fits(options, first); !status) return status.error();
   return chosen;
 }
 
