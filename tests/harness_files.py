@@ -66,7 +66,9 @@ def good_manifest() -> dict[str, Any]:
         "variants": variants,
         "default_variant": "int8",
         "metrics": ["top1"],
-        "providers": {"cpu": {"options": {}, "library": None, "device": {}}},
+        "providers": {
+            "cpu": {"options": {}, "library": None, "device": {}, "graph_optimization_level": "all"}
+        },
         "files": files,
     }
 

@@ -78,6 +78,7 @@ class Provider:
             "options": dict(self.options),
             "library": self.library or None,
             "device": dict(self.device),
+            "graph_optimization_level": self.graph_optimization_level,
         }
 
 

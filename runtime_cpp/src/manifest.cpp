@@ -141,6 +141,11 @@ Result<ProviderSettings> parse_provider(const std::string& name, const json& ent
   provider.library = fields.text("library", "");
   provider.options = fields.texts("options");
   provider.device = fields.texts("device");
+  provider.optimization_level = fields.text("graph_optimization_level", "");
+  const std::set<std::string> levels{"", "all", "extended", "basic", "disable"};
+  if (levels.count(provider.optimization_level) == 0) {
+    fields.fail("graph_optimization_level", "is not known");
+  }
   if (!provider.library.empty() && !is_safe_relative_path(provider.library)) {
     fields.fail("library", "is not a safe relative path");
   }

@@ -136,6 +136,21 @@ Ort::MemoryInfo memory_at(const MemoryPlace& place) {
   return {place.name.c_str(), OrtDeviceAllocator, place.device, OrtMemTypeDefault};
 }
 
+/// The optimization level of whoever gets the model first: what suits one engine makes a model slow
+/// on another. In the place of another the cpu takes it as that one would: integers that are made
+/// for an engine may overflow in kernels that the runtime fuses for the cpu.
+OptimizationLevel level_for(const SessionSettings& settings, const ProviderChoice& choice) {
+  const ProviderSettings* used = nullptr;
+  if (!choice.active.empty()) {
+    used = &choice.active.front().settings;
+  } else if (!settings.providers.empty() && settings.providers.front().name == "cpu") {
+    used = &settings.providers.front();
+  }
+  if (used == nullptr) return settings.optimization_level;
+  return optimization_level_from_name(used->optimization_level)
+      .value_or(settings.optimization_level);
+}
+
 }  // namespace
 
 struct Session::State {
@@ -247,6 +262,7 @@ Status Session::State::load(Loaded& loaded, const std::string& model_path,
     if (Status kept = keep_engines(loaded, model_path, settings, wanted); !kept) return kept;
     Status status = append_providers(loaded.env, options, wanted, settings.threads, choice);
     if (!status) return status;
+    options.SetGraphOptimizationLevel(to_runtime(level_for(settings, choice)));
     loaded.fallbacks.insert(loaded.fallbacks.end(), choice.missing.begin(), choice.missing.end());
     if (settings.require_provider && !loaded.fallbacks.empty()) {
       const ProviderFallback& first = loaded.fallbacks.front();

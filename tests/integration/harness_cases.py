@@ -70,6 +70,7 @@ FIELDS: dict[str, dict[str, tuple[bool, tuple[Any, ...]]]] = {
         "options": (False, ([], "x", 1, {"k": 1}, {"k": None})),
         "library": (False, (*TEXT, [], "/abs.so", "../up.so", "lib/../../up.so", "lib/", "a\nb")),
         "device": (False, ([], "gpu", {"type": 1})),
+        "graph_optimization_level": (False, (*TEXT, "most")),
     },
     "files": {
         "path": (True, (*TEXT, None, "/abs", "a/../b", "a//b", "model", "manifest.json", "x\0y")),

@@ -64,6 +64,16 @@ def test_outputs_agree_with_those_of_the_cpu(
     assert not np.array_equal(found, wanted), "two engines give the same bits"
 
 
+def test_the_cpu_gets_the_model_as_suits_it(openvino_bundle: Path) -> None:
+    """OpenVINO takes it as it is; the same for the cpu would be a comparison with a straw man."""
+    said = bench(openvino_bundle, "--variant", "int8", "--provider", "openvino,cpu", "--profile")
+    by_openvino, by_cpu = said.report["runs"]
+    as_it_is = sum(by_openvino["effective"]["placement"].values())
+    assert sum(by_cpu["effective"]["placement"].values()) < as_it_is
+    types = {row["op_type"] for row in by_cpu["profile"]}
+    assert "QLinearConv" in types and "Conv" not in types
+
+
 def test_float_outputs_are_not_rounded_to_bfloat16(openvino_bundle: Path, tmp_path: Path) -> None:
     """On CPUs that have it, OpenVINO's own default would."""
     assert manifest_of(openvino_bundle)["providers"]["openvino"]["options"]["precision"] == "FP32"

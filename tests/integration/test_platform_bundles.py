@@ -112,7 +112,8 @@ def test_verify_falls_back_visibly(cuda_bundle: Path) -> None:
     reason = "provider 'tensorrt' is required: the library libcublas.so.13 is missing"
     assert (refused.code, refused.lines) == (8, [f"harness: {reason}"])
     # The cpu is asked for: nothing is missing.
-    cpu = run_in(cuda_bundle, "harness", "verify", "--provider", "cpu", "--require-provider")
+    words = ("--variant", "fp32", "--provider", "cpu", "--require-provider")
+    cpu = run_in(cuda_bundle, "harness", "verify", *words)
     assert (cpu.code, cpu.lines) == (0, [])
 
 

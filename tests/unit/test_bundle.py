@@ -172,6 +172,7 @@ def test_another_major_version_is_refused_by_name(version: object) -> None:
         (("providers",), {"npu": 1}),
         (("providers",), {"npu": {"options": {"level": 3}}}),
         (("providers",), {"npu": {"device": []}}),
+        (("providers",), {"npu": {"graph_optimization_level": "most"}}),
         (("providers",), {"npu": {"library": "/usr/lib/libnpu.so"}}),
         (("providers",), {"npu": {"library": "lib/../../libnpu.so"}}),
         # Not among the files, and not among those of a runtime.

@@ -129,6 +129,7 @@ def test_a_plugin_is_a_provider_of_the_targets_that_name_it(project_file: Path) 
         "options": {"mode": "fast", "level": "3"},
         "library": "lib/plugins/npu/libnpu.so",
         "device": {"type": "npu"},
+        "graph_optimization_level": "basic",
     }
     assert npu.graph_optimization_level == "basic"
     assert npu.plugin is not None and npu.plugin.needs == ("libnpu_driver.so.1",)

@@ -47,6 +47,7 @@ Text = Annotated[str, Field(min_length=1)]
 SafePath = Annotated[str, AfterValidator(_safe)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
+OptimizationLevel = Literal["all", "extended", "basic", "disable"]
 
 
 class _Part(BaseModel):
@@ -54,11 +55,13 @@ class _Part(BaseModel):
 
 
 class ProviderPart(_Part):
-    """An entry of `providers`: `library` is that of a plugin."""
+    """An entry of `providers`: `library` is that of a plugin, `graph_optimization_level` the one
+    with which ONNX Runtime hands it a variant that is another provider's."""
 
     options: dict[str, str] = Field(default_factory=dict)
     library: SafePath | None = None
     device: dict[str, str] = Field(default_factory=dict)
+    graph_optimization_level: OptimizationLevel | None = None
 
 
 class NeedsPart(_Part):
@@ -88,7 +91,7 @@ class FilePart(_Part):
 class OptionsPart(_Part):
     """`session_options` of a variant."""
 
-    graph_optimization_level: Literal["all", "extended", "basic", "disable"]
+    graph_optimization_level: OptimizationLevel
     config: dict[str, str] = Field(default_factory=dict)
 
 

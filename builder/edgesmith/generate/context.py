@@ -77,6 +77,7 @@ class ProviderContext:
     options: tuple[tuple[str, str], ...]
     library: str
     device: tuple[tuple[str, str], ...]
+    optimization_level: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +222,7 @@ def _provider(one: Provider) -> ProviderContext:
         options=tuple(sorted(one.options.items())),
         library=one.library,
         device=tuple(sorted(one.device.items())),
+        optimization_level=one.graph_optimization_level,
     )
 
 

@@ -20,6 +20,9 @@ struct ProviderSettings {
   /// Of a plugin: what the device must say that it offers, such as {"type", "npu"}; other keys are
   /// the provider's metadata. Empty: its first device.
   std::map<std::string, std::string> device{};
+  /// What the runtime may do to a model before this provider gets it, by the name of the
+  /// optimization level. Empty: as the session's settings say.
+  std::string optimization_level{};
   // NOLINTEND(readability-redundant-member-init)
 };
 

@@ -51,7 +51,8 @@ Result<std::vector<RunSpec>> specs_of(const Bundle& bundle, const Workload& work
   if (names.empty()) names.push_back(candidate.variant.provider);
   std::vector<RunSpec> specs;
   for (const std::string& name : names) {
-    Result<std::vector<ProviderSettings>> providers = chosen_providers(bundle, options, name);
+    Result<std::vector<ProviderSettings>> providers =
+        chosen_providers(bundle, options, candidate.variant, name);
     if (!providers) return providers.error();
     RunSpec spec = base_spec(workload, candidate, options);
     spec.provider = name;

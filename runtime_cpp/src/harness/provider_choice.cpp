@@ -48,6 +48,7 @@ Status check_fits(const Options& options, const ProviderSettings& one) {
 }  // namespace
 
 Result<std::vector<ProviderSettings>> chosen_providers(const Bundle& bundle, const Options& options,
+                                                       const Variant& variant,
                                                        const std::string& name) {
   std::vector<ProviderSettings> chosen;
   for (const std::string& one : with_helpers(name)) {
@@ -56,6 +57,8 @@ Result<std::vector<ProviderSettings>> chosen_providers(const Bundle& bundle, con
     chosen.push_back(std::move(*settings));
   }
   ProviderSettings& first = chosen.front();
+  // The variant's session options are those of its own provider.
+  if (name == variant.provider) first.optimization_level.clear();
   if (!options.provider_library.empty()) first.library = options.provider_library;
   for (const auto& [key, value] : options.provider_options) first.options[key] = value;
   if (!options.provider_device.empty()) first.device = options.provider_device;

@@ -11,10 +11,12 @@
 
 namespace edgesmith::harness {
 
-/// The provider of this name with its helpers, set up as the bundle and the options say.
+/// The provider of this name with its helpers for a variant, set up as the bundle and the options
+/// say.
 /// \return kUsage for a name that neither the runtime nor the bundle knows, kIntegrity for a
 ///         plugin of the bundle whose library is not the manifest's.
 Result<std::vector<ProviderSettings>> chosen_providers(const Bundle& bundle, const Options& options,
+                                                       const Variant& variant,
                                                        const std::string& name);
 
 /// One line for a provider that is not used.

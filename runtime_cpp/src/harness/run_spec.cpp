@@ -11,7 +11,10 @@ namespace {
 json providers_json(const RunSpec& spec) {
   json list = json::array();
   for (const ProviderSettings& one : spec.providers) {
-    list.push_back({{"name", one.name}, {"options", one.options}, {"device", one.device}});
+    list.push_back({{"name", one.name},
+                    {"options", one.options},
+                    {"device", one.device},
+                    {"optimization_level", one.optimization_level}});
   }
   return list;
 }
@@ -23,6 +26,7 @@ std::vector<ProviderSettings> providers_from(const json& list, const std::string
     entry.at("name").get_to(one.name);
     entry.at("options").get_to(one.options);
     entry.at("device").get_to(one.device);
+    entry.at("optimization_level").get_to(one.optimization_level);
     if (providers.empty()) one.library = library;
     providers.push_back(std::move(one));
   }

@@ -60,7 +60,8 @@ Status verify(Verification& verification) {
   document["bundle"] = bundle_json(*bundle, workload->candidates);
   const std::string provider =
       options.providers.empty() ? variant.provider : options.providers.front();
-  Result<std::vector<ProviderSettings>> providers = chosen_providers(*bundle, options, provider);
+  Result<std::vector<ProviderSettings>> providers =
+      chosen_providers(*bundle, options, variant, provider);
   if (!providers) return providers.error();
   Result<SessionSettings> settings = session_settings(
       {std::move(*providers), options.require_provider, variant.threads, variant.optimization_level,
