@@ -20,7 +20,7 @@ struct RunSpec {
   std::string samples_path;
   std::string provider = "cpu";
   std::vector<ProviderSettings> providers;  ///< `provider` and its helpers, set up.
-  bool outside_library = false;  ///< The first one's library is not the bundle's.
+  bool outside_library = false;             ///< The first one's library is not the bundle's.
   bool require_provider = false;
   std::string engine_cache;  ///< As in SessionSettings.
   int threads = 1;
@@ -41,8 +41,8 @@ struct RunSpec {
 };
 
 /// The spec as six arguments, and back: settings as JSON, then the paths as they are, since paths
-/// need not be UTF-8; the last are the library of the first provider and the folder for engines. \return kUsage if the
-/// arguments are not from to_arguments().
+/// need not be UTF-8; the last are the library of the first provider and the folder for engines.
+/// \return kUsage if the arguments are not from to_arguments().
 std::vector<std::string> to_arguments(const RunSpec& spec);
 Result<RunSpec> run_spec_from_arguments(const std::vector<std::string>& arguments);
 
