@@ -5,45 +5,12 @@
 #include <utility>
 
 #include "engine_cache.hpp"
+#include "model_tensors.hpp"
 #include "ort.hpp"
 #include "provider_setup.hpp"
 
 namespace edgesmith {
 namespace {
-
-Error model_error(const std::string& message) { return {ErrorCode::kModelOrData, message}; }
-
-struct TypePair {
-  DataType ours;
-  ONNXTensorElementDataType theirs;
-};
-
-constexpr std::array<TypePair, 13> kTypePairs{{
-    {DataType::kFloat32, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT},
-    {DataType::kFloat64, ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE},
-    {DataType::kFloat16, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16},
-    {DataType::kBFloat16, ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16},
-    {DataType::kInt8, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8},
-    {DataType::kInt16, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16},
-    {DataType::kInt32, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32},
-    {DataType::kInt64, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64},
-    {DataType::kUInt8, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8},
-    {DataType::kUInt16, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16},
-    {DataType::kUInt32, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32},
-    {DataType::kUInt64, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64},
-    {DataType::kBool, ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL},
-}};
-
-ONNXTensorElementDataType to_runtime(DataType type) {
-  return kTypePairs[static_cast<std::size_t>(type)].theirs;
-}
-
-std::optional<DataType> from_runtime(ONNXTensorElementDataType type) {
-  for (const TypePair& pair : kTypePairs) {
-    if (pair.theirs == type) return pair.ours;
-  }
-  return std::nullopt;
-}
 
 GraphOptimizationLevel to_runtime(OptimizationLevel level) {
   switch (level) {
@@ -78,55 +45,6 @@ Ort::SessionOptions make_options(const SessionSettings& settings) {
     options.AddConfigEntry("session.record_ep_graph_assignment_info", "1");
   }
   return options;
-}
-
-Result<TensorInfo> describe(std::string name, const Ort::TypeInfo& type) {
-  if (type.GetONNXType() != ONNX_TYPE_TENSOR) {
-    return model_error("'" + name + "' is not a tensor; only tensors are supported");
-  }
-  const auto tensor = type.GetTensorTypeAndShapeInfo();
-  const std::optional<DataType> data_type = from_runtime(tensor.GetElementType());
-  if (!data_type) {
-    return model_error("'" + name + "' has an element type that is not supported (ONNX type " +
-                       std::to_string(static_cast<int>(tensor.GetElementType())) + ")");
-  }
-  TensorInfo info{std::move(name), *data_type, tensor.GetShape(), {}};
-  for (const char* symbol : tensor.GetSymbolicDimensions()) info.dim_names.emplace_back(symbol);
-  return info;
-}
-
-const TensorInfo* find(const std::vector<TensorInfo>& infos, const std::string& name) {
-  const auto found = std::find_if(infos.begin(), infos.end(),
-                                  [&](const TensorInfo& info) { return info.name == name; });
-  return found == infos.end() ? nullptr : &*found;
-}
-
-bool dims_fit(const TensorInfo& info, const std::vector<std::int64_t>& dims) {
-  if (info.dims.size() != dims.size()) return false;
-  for (std::size_t i = 0; i < dims.size(); ++i) {
-    if (info.dims[i] >= 0 && info.dims[i] != dims[i]) return false;
-  }
-  return true;
-}
-
-Status check_binding(const TensorInfo* info, const std::string& name, DataType type,
-                     std::size_t bytes, const std::vector<std::int64_t>& dims) {
-  if (info == nullptr) return model_error("the model has no input or output named '" + name + "'");
-  if (info->type != type) {
-    return model_error("'" + name + "' is " + std::string(data_type_name(info->type)) + ", not " +
-                       std::string(data_type_name(type)));
-  }
-  if (!dims_fit(*info, dims)) {
-    return model_error("'" + name + "' is declared as " + dims_text(info->dims) + " (-1: any), " +
-                       dims_text(dims) + " does not fit");
-  }
-  const std::optional<std::int64_t> count = element_count(dims);
-  if (!count || static_cast<std::size_t>(*count) != bytes / element_bytes(type) ||
-      bytes % element_bytes(type) != 0) {
-    return model_error("'" + name + "' with dimensions " + dims_text(dims) + " does not fill " +
-                       std::to_string(bytes) + " bytes");
-  }
-  return Done{};
 }
 
 Ort::MemoryInfo memory_at(const MemoryPlace& place) {
@@ -334,14 +252,14 @@ Result<Session> Session::open(const std::string& model_path, const SessionSettin
     auto state = std::make_unique<State>(std::move(loaded));
     Ort::AllocatorWithDefaultOptions allocator;
     for (std::size_t i = 0; i < session.GetInputCount(); ++i) {
-      Result<TensorInfo> info =
-          describe(session.GetInputNameAllocated(i, allocator).get(), session.GetInputTypeInfo(i));
+      Result<TensorInfo> info = describe_tensor(session.GetInputNameAllocated(i, allocator).get(),
+                                                session.GetInputTypeInfo(i));
       if (!info) return info.error();
       state->inputs.push_back(std::move(*info));
     }
     for (std::size_t i = 0; i < session.GetOutputCount(); ++i) {
-      Result<TensorInfo> info = describe(session.GetOutputNameAllocated(i, allocator).get(),
-                                         session.GetOutputTypeInfo(i));
+      Result<TensorInfo> info = describe_tensor(session.GetOutputNameAllocated(i, allocator).get(),
+                                                session.GetOutputTypeInfo(i));
       if (!info) return info.error();
       state->outputs.push_back(std::move(*info));
     }
@@ -397,7 +315,7 @@ const std::vector<TensorInfo>& Session::outputs() const { return state_->outputs
 
 Status Session::bind_input(const std::string& name, DataType type, void* data, std::size_t bytes,
                            const std::vector<std::int64_t>& dims, const MemoryPlace& place) {
-  const TensorInfo* info = find(state_->inputs, name);
+  const TensorInfo* info = find_tensor(state_->inputs, name);
   if (Status status = check_binding(info, name, type, bytes, dims); !status) return status;
   return guarded(ErrorCode::kModelOrData, "cannot bind '" + name + "'", [&]() -> Status {
     Ort::Value value = Ort::Value::CreateTensor(memory_at(place), data, bytes, dims.data(),
@@ -413,7 +331,7 @@ Status Session::bind_input(const std::string& name, DataType type, void* data, s
 
 Status Session::bind_output(const std::string& name, DataType type, void* data, std::size_t bytes,
                             const std::vector<std::int64_t>& dims, const MemoryPlace& place) {
-  const TensorInfo* info = find(state_->outputs, name);
+  const TensorInfo* info = find_tensor(state_->outputs, name);
   if (Status status = check_binding(info, name, type, bytes, dims); !status) return status;
   return guarded(ErrorCode::kModelOrData, "cannot bind '" + name + "'", [&]() -> Status {
     Ort::Value value = Ort::Value::CreateTensor(memory_at(place), data, bytes, dims.data(),
@@ -425,7 +343,7 @@ Status Session::bind_output(const std::string& name, DataType type, void* data, 
 }
 
 Status Session::bind_output_to_runtime(const std::string& name) {
-  const TensorInfo* info = find(state_->outputs, name);
+  const TensorInfo* info = find_tensor(state_->outputs, name);
   if (info == nullptr) return model_error("the model has no output named '" + name + "'");
   return guarded(ErrorCode::kModelOrData, "cannot bind '" + name + "'", [&]() -> Status {
     state_->binding.BindOutput(name.c_str(), state_->memory);

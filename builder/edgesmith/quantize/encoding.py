@@ -80,28 +80,8 @@ def encoding_for(target: Target) -> Encoding:
     an order of its own. TensorRT takes signed symmetric integers and no others.
     """
     kind = _kind(target)
-    if kind == "tensorrt":
-        return Encoding(
-            name="s8s8-symmetric",
-            activation_signed=True,
-            weight_signed=True,
-            pairs=False,
-            exact_here=False,
-            fuses=True,
-            symmetric=True,
-            float_bias=True,
-        )
-    if kind == "openvino":
-        vnni = target.cpu in VNNI_CPUS
-        return Encoding(
-            name="u8s8-openvino" if vnni else "u8s8-openvino-7bit",
-            activation_signed=False,
-            weight_signed=True,
-            pairs=False,
-            exact_here=False,
-            largest_weight=127 if vnni else 64,
-            fuses=True,
-        )
+    if kind in ("openvino", "tensorrt"):
+        return _of_engine(kind, vnni=target.cpu in VNNI_CPUS)
     if kind == "u8s8":
         vnni = target.cpu in VNNI_CPUS
         return Encoding(
@@ -127,6 +107,30 @@ def encoding_for(target: Target) -> Encoding:
         f"no INT8 encoding is known for the platform '{target.platform.name}'",
         where=f"targets.{target.name}.platform",
         hint='use quantize = { precision = "fp32" } for this target',
+    )
+
+
+def _of_engine(kind: str, *, vnni: bool) -> Encoding:
+    """That of an engine which compiles whole graphs."""
+    if kind == "tensorrt":
+        return Encoding(
+            name="s8s8-symmetric",
+            activation_signed=True,
+            weight_signed=True,
+            pairs=False,
+            exact_here=False,
+            fuses=True,
+            symmetric=True,
+            float_bias=True,
+        )
+    return Encoding(
+        name="u8s8-openvino" if vnni else "u8s8-openvino-7bit",
+        activation_signed=False,
+        weight_signed=True,
+        pairs=False,
+        exact_here=False,
+        largest_weight=127 if vnni else 64,
+        fuses=True,
     )
 
 

@@ -103,16 +103,7 @@ def quantize_stage(
             "metrics_run_by": _runs_metrics(project, interpreter),
             "encoding": to_record(encoding) if encoding else "float",
             "sizes": inputs.sizes,
-            "providers": {
-                name: [one.graph_optimization_level, bool(one.plugin)]
-                for name, one in target.providers.items()
-            },
-            "provider": target.provider,
-            "platform": [
-                target.platform.name,
-                target.platform.max_opset,
-                target.platform.max_ir_version,
-            ],
+            **_of_target(target),
             "target": target.name,
             "threads": target.bench.threads[0],
             "tools": dict(own_interpreter().versions),
@@ -121,6 +112,22 @@ def quantize_stage(
         make=work.make,
         state=project.state_folder,
     )
+
+
+def _of_target(target: Target) -> dict[str, Any]:
+    """What of its platform and providers decides a model."""
+    return {
+        "providers": {
+            name: [one.graph_optimization_level, bool(one.plugin)]
+            for name, one in target.providers.items()
+        },
+        "provider": target.provider,
+        "platform": [
+            target.platform.name,
+            target.platform.max_opset,
+            target.platform.max_ir_version,
+        ],
+    }
 
 
 def _judge(
