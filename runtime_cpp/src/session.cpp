@@ -117,6 +117,9 @@ struct Session::State {
                              const SessionSettings& settings,
                              std::vector<ProviderSettings>& wanted);
 
+  /// Who runs the model that was loaded; its engines are kept.
+  static Status note_loaded(Loaded& loaded, const ProviderChoice& choice);
+
   explicit State(std::shared_ptr<Loaded> shared)
       : loaded(std::move(shared)),
         binding(loaded->session),
@@ -169,6 +172,14 @@ Status Session::State::keep_engines(Loaded& loaded, const std::string& model_pat
   return Done{};
 }
 
+Status Session::State::note_loaded(Loaded& loaded, const ProviderChoice& choice) {
+  if (!choice.active.empty()) {
+    loaded.provider = choice.active.front().settings.name;
+    loaded.runtime_provider = choice.active.front().runtime_name;
+  }
+  return loaded.kept_engines ? loaded.kept_engines->seal() : Status(Done{});
+}
+
 /// Makes the session with the providers that can be used. What a provider lacks may show only when
 /// the session is made, such as a GPU behind libraries that are there: then without it.
 Status Session::State::load(Loaded& loaded, const std::string& model_path,
@@ -189,15 +200,8 @@ Status Session::State::load(Loaded& loaded, const std::string& model_path,
     }
     try {
       loaded.session = Ort::Session(loaded.env, model_path.c_str(), options);
-      if (!choice.active.empty()) {
-        loaded.provider = choice.active.front().settings.name;
-        loaded.runtime_provider = choice.active.front().runtime_name;
-      }
-      if (loaded.kept_engines) {
-        if (Status sealed = loaded.kept_engines->seal(); !sealed) return sealed;
-      }
       loaded.placement_recorded = settings.record_placement && api_version() >= kPlacementApi;
-      return Done{};
+      return note_loaded(loaded, choice);
     } catch (const std::exception& failure) {
       if (choice.active.empty()) throw;
       const std::string& provider = choice.active.front().settings.name;

@@ -19,6 +19,7 @@ from edgesmith.errors import DeviceError
 from edgesmith.platforms import load_platforms
 from edgesmith.project.load import load_project
 from edgesmith.report.schema import load_report
+from needed_libraries import unmet
 from workbench import COMPILERS, Edgesmith, root_can_be_dropped
 
 PLATFORMS = {"host": "linux-x86_64", "pi": "linux-aarch64", "board": "linux-armv7"}
@@ -67,6 +68,7 @@ def test_every_file_is_of_its_platform_and_old_enough(everywhere: Edgesmith, tar
     assert (installer.interpreter, installer.needed, installer.versions) == ("", (), {})
     assert harness.interpreter and harness.versions["GLIBC"]
     assert harness.search_path == ("$ORIGIN/../lib",)
+    assert unmet(bundle_of(everywhere, target)) == []
 
 
 def test_each_target_has_its_encoding_from_one_calibration(everywhere: Edgesmith) -> None:

@@ -172,8 +172,8 @@ def whole_manifest_cases() -> Iterator[Case]:
         ("file twice", 7, ("two files at model/fp32.onnx",), _twice("files")),
         ("provider unknown", 2, ("'vsi'", "known: "), _with("variants", "provider", "vsi")),
         ("plugin not listed", 7, ("does not list lib/npu.so",), _by_plugin("npu", "lib/npu.so")),
-        ("plugin of a known name", 2, ("'cuda' of its own", "another name"),
-         _by_plugin("cuda", "model/fp32.onnx")),
+        ("plugin called cpu", 2, ("'cpu' is ONNX Runtime's own",),
+         _by_plugin("cpu", "model/fp32.onnx")),
         ("plugin no library", 8, ("provider 'npu' cannot be loaded", "fp32.onnx is no library"),
          _by_plugin("npu", "model/fp32.onnx")),
         (
@@ -386,7 +386,7 @@ WRONG_PROVIDERS: tuple[tuple[str, str], ...] = (
     ("--provider opnvino", "did you mean openvino?"),
     ("--provider cpu --provider-option level=1", "provider 'cpu' takes no options"),
     ("--provider cuda --provider-device type=gpu", "--provider-device is for plugins"),
-    ("--provider cuda --provider-library x.so", "'cuda' of its own"),
+    ("--provider cpu --provider-library x.so", "'cpu' is ONNX Runtime's own"),
 )
 
 

@@ -30,13 +30,11 @@ Result<ProviderSettings> set_up(const Bundle& bundle, const std::string& name) {
 
 /// What would be ignored in silence, or measured under another's name.
 Status check_fits(const Options& options, const ProviderSettings& one) {
-  const bool is_own = !runtime_provider_name(one.name).empty();
-  if (is_own && !one.library.empty()) {
-    return Error{ErrorCode::kUsage, "ONNX Runtime has a provider '" + one.name +
-                                        "' of its own; call that of " + one.library +
-                                        " by another name"};
+  if (one.name == "cpu" && !one.library.empty()) {
+    return Error{ErrorCode::kUsage, "provider 'cpu' is ONNX Runtime's own; call that of " +
+                                        one.library + " otherwise"};
   }
-  if (is_own && !options.provider_device.empty()) {
+  if (one.library.empty() && !options.provider_device.empty()) {
     return Error{ErrorCode::kUsage, "--provider-device is for plugins; '" + one.name + "' is none"};
   }
   if (one.name == "cpu" && !options.provider_options.empty()) {
