@@ -167,7 +167,10 @@ def bundle_stage(
             "metrics": list(request.metrics),
             "onnx": dict(request.onnx_sha256),
             "quantization": dict(request.quantization),
-            "providers": {name: one.record() for name, one in request.providers.items()},
+            "providers": {
+                name: [one.record(), list(one.plugin.needs) if one.plugin else []]
+                for name, one in request.providers.items()
+            },
         },
         value_type=Bundle,
         make=make,

@@ -103,6 +103,9 @@ std::string unusable(const std::string& folder,
     if (found.is_string() && found.get<std::string>() == value) continue;
     return "it was made with another " + key;
   }
+  for (const auto& [key, value] : before.items()) {
+    if (made_for.count(key) == 0) return "it was made with another " + key;
+  }
   const json now = files_in(folder);
   const json then = record->value("files", json::object());
   for (const auto& [name, facts] : then.items()) {
@@ -110,6 +113,14 @@ std::string unusable(const std::string& folder,
     if (now[name] != facts) return name + " was changed";
   }
   return then.size() == now.size() ? std::string() : "files were added to it";
+}
+
+/// Whether the record in a folder was written for this.
+bool record_is_for(const std::string& folder, const std::map<std::string, std::string>& made_for) {
+  const Result<std::string> text = read_file(folder + "/" + kRecord, kRecordLimitBytes);
+  if (!text) return false;
+  const Result<json> record = parse_strict_json(*text);
+  return record && record->is_object() && record->value("made_for", json()) == json(made_for);
 }
 
 Error cannot_keep(const std::string& folder, int code) {
@@ -165,13 +176,17 @@ Status EngineCache::seal() {
     if (!lock) return lock.error();
     lock_ = std::move(*lock);
   }
-  if (unusable(folder_, made_for_).empty()) {
+  // Another process may have made its own engines there since.
+  const bool is_ours = !sealed_ || record_is_for(folder_, made_for_);
+  if (!is_ours || unusable(folder_, made_for_).empty()) {
+    sealed_ = true;
     lock_.reset();
     return Done{};
   }
   const json record = {{"schema", 1}, {"made_for", made_for_}, {"files", files_in(folder_)}};
   const std::string text = record.dump(1, ' ', true, json::error_handler_t::replace) + "\n";
   Status status = write_file_atomically(folder_ + "/" + kRecord, {text});
+  sealed_ = true;
   lock_.reset();
   return status;
 }

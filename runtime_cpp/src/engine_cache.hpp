@@ -40,6 +40,7 @@ class EngineCache {
   std::string folder_;
   std::map<std::string, std::string> made_for_;
   EngineCacheUse use_;
+  bool sealed_ = false;
   Descriptor lock_;
 };
 

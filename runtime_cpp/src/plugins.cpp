@@ -42,8 +42,9 @@ std::string problem_of(const std::string& path) {
 class Libraries {
  public:
   static Libraries& instance() {
-    static Libraries libraries;
-    return libraries;
+    // Never destroyed: sessions of static storage may end after it.
+    static Libraries* const libraries = new Libraries;
+    return *libraries;
   }
 
   Libraries(const Libraries&) = delete;
@@ -80,17 +81,6 @@ class Libraries {
 
  private:
   Libraries() = default;
-
-  ~Libraries() {
-    for (const auto& [library, devices] : devices_) {
-      try {
-        env_.UnregisterExecutionProviderLibrary(library.c_str());
-      } catch (const std::exception&) {
-        // The process ends: nothing can be done, and nobody is there to be told.
-        continue;
-      }
-    }
-  }
 
   static Error failure(const ProviderSettings& plugin, const std::string& reason) {
     return {ErrorCode::kHarness, "provider '" + plugin.name + "' cannot be loaded: " + reason};

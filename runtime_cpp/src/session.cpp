@@ -8,65 +8,16 @@
 #include "model_tensors.hpp"
 #include "ort.hpp"
 #include "provider_setup.hpp"
+#include "session_options.hpp"
 
 namespace edgesmith {
 namespace {
-
-GraphOptimizationLevel to_runtime(OptimizationLevel level) {
-  switch (level) {
-    case OptimizationLevel::kDisable:
-      return ORT_DISABLE_ALL;
-    case OptimizationLevel::kBasic:
-      return ORT_ENABLE_BASIC;
-    case OptimizationLevel::kExtended:
-      return ORT_ENABLE_EXTENDED;
-    case OptimizationLevel::kAll:
-      return ORT_ENABLE_ALL;
-  }
-  return ORT_ENABLE_ALL;
-}
-
-Ort::SessionOptions make_options(const SessionSettings& settings) {
-  Ort::SessionOptions options;
-  options.SetIntraOpNumThreads(settings.threads);
-  options.SetInterOpNumThreads(1);
-  options.SetExecutionMode(ORT_SEQUENTIAL);
-  options.SetGraphOptimizationLevel(to_runtime(settings.optimization_level));
-  if (settings.arena) {
-    options.EnableCpuMemArena();
-  } else {
-    options.DisableCpuMemArena();
-  }
-  for (const auto& [key, value] : settings.config) {
-    options.AddConfigEntry(key.c_str(), value.c_str());
-  }
-  if (!settings.profile_prefix.empty()) options.EnableProfiling(settings.profile_prefix.c_str());
-  if (settings.record_placement && api_version() >= kPlacementApi) {
-    options.AddConfigEntry("session.record_ep_graph_assignment_info", "1");
-  }
-  return options;
-}
 
 Ort::MemoryInfo memory_at(const MemoryPlace& place) {
   if (place.name == MemoryPlace{}.name) {
     return Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
   }
   return {place.name.c_str(), OrtDeviceAllocator, place.device, OrtMemTypeDefault};
-}
-
-/// The optimization level of whoever gets the model first: what suits one engine makes a model slow
-/// on another. In the place of another the cpu takes it as that one would: integers that are made
-/// for an engine may overflow in kernels that the runtime fuses for the cpu.
-OptimizationLevel level_for(const SessionSettings& settings, const ProviderChoice& choice) {
-  const ProviderSettings* used = nullptr;
-  if (!choice.active.empty()) {
-    used = &choice.active.front().settings;
-  } else if (!settings.providers.empty() && settings.providers.front().name == "cpu") {
-    used = &settings.providers.front();
-  }
-  if (used == nullptr) return settings.optimization_level;
-  return optimization_level_from_name(used->optimization_level)
-      .value_or(settings.optimization_level);
 }
 
 }  // namespace
@@ -101,6 +52,7 @@ struct Session::State {
     bool placement_recorded = false;
     EngineCacheUse engine_cache;
     std::optional<EngineCache> kept_engines;
+    std::string keeps_engines;  ///< The provider that was given them.
 
     Loaded() = default;
     Loaded(const Loaded&) = delete;
@@ -118,7 +70,8 @@ struct Session::State {
                              std::vector<ProviderSettings>& wanted);
 
   /// Who runs the model that was loaded; its engines are kept.
-  static Status note_loaded(Loaded& loaded, const ProviderChoice& choice);
+  static Status note_loaded(Loaded& loaded, const ProviderChoice& choice,
+                            const SessionSettings& settings);
 
   explicit State(std::shared_ptr<Loaded> shared)
       : loaded(std::move(shared)),
@@ -152,11 +105,17 @@ Status Session::State::keep_engines(Loaded& loaded, const std::string& model_pat
   if (wanted.empty()) return Done{};
   ProviderSettings& first = wanted.front();
   const std::string root = engine_cache_root(settings.engine_cache, first.name);
-  if (root.empty() || engine_cache_options(first.name, root).empty()) return Done{};
+  const auto options = engine_cache_options(first.name, root);
+  // Whoever sets a provider's own options for that keeps engines in their own way.
+  const bool is_set = std::any_of(options.begin(), options.end(), [&](const auto& option) {
+    return first.options.count(option.first) != 0;
+  });
+  if (root.empty() || options.empty() || is_set) return Done{};
   auto facts = engine_facts(first.name, OrtGetApiBase()->GetVersionString());
   if (first.name == "tensorrt" && facts["TensorRT"].empty()) return Done{};
   for (const auto& [key, value] : first.options) facts["option " + key] = value;
   facts["threads"] = std::to_string(settings.threads);
+  for (const auto& [key, value] : settings.config) facts["config " + key] = value;
   Result<EngineCache> cache = EngineCache::open(root, model_path, first.name, facts);
   if (!cache) {
     // A folder that nobody named is a convenience; one that was asked for is not.
@@ -169,15 +128,27 @@ Status Session::State::keep_engines(Loaded& loaded, const std::string& model_pat
   }
   loaded.engine_cache = cache->use();
   loaded.kept_engines.emplace(std::move(*cache));
+  loaded.keeps_engines = first.name;
   return Done{};
 }
 
-Status Session::State::note_loaded(Loaded& loaded, const ProviderChoice& choice) {
+Status Session::State::note_loaded(Loaded& loaded, const ProviderChoice& choice,
+                                   const SessionSettings& settings) {
   if (!choice.active.empty()) {
     loaded.provider = choice.active.front().settings.name;
     loaded.runtime_provider = choice.active.front().runtime_name;
   }
-  return loaded.kept_engines ? loaded.kept_engines->seal() : Status(Done{});
+  if (!loaded.kept_engines) return Done{};
+  if (loaded.provider != loaded.keeps_engines) {
+    loaded.kept_engines.reset();
+    loaded.engine_cache = {};
+    return Done{};
+  }
+  Status sealed = loaded.kept_engines->seal();
+  if (sealed || !settings.engine_cache.empty()) return sealed;
+  loaded.kept_engines.reset();
+  loaded.engine_cache = {"none", "", sealed.error().message};
+  return Done{};
 }
 
 /// Makes the session with the providers that can be used. What a provider lacks may show only when
@@ -193,7 +164,11 @@ Status Session::State::load(Loaded& loaded, const std::string& model_path,
     if (!status) return status;
     options.SetGraphOptimizationLevel(to_runtime(level_for(settings, choice)));
     loaded.fallbacks.insert(loaded.fallbacks.end(), choice.missing.begin(), choice.missing.end());
-    if (settings.require_provider && !loaded.fallbacks.empty()) {
+    const auto& missing = loaded.fallbacks;
+    const bool lacks_first = std::any_of(missing.begin(), missing.end(), [&](const auto& one) {
+      return one.provider == settings.providers.front().name;
+    });
+    if (settings.require_provider && lacks_first) {
       const ProviderFallback& first = loaded.fallbacks.front();
       return Error{ErrorCode::kHarness,
                    "provider '" + first.provider + "' is required: " + first.reason};
@@ -201,9 +176,11 @@ Status Session::State::load(Loaded& loaded, const std::string& model_path,
     try {
       loaded.session = Ort::Session(loaded.env, model_path.c_str(), options);
       loaded.placement_recorded = settings.record_placement && api_version() >= kPlacementApi;
-      return note_loaded(loaded, choice);
+      return note_loaded(loaded, choice, settings);
     } catch (const std::exception& failure) {
       if (choice.active.empty()) throw;
+      // A model that the cpu cannot load either is no provider's fault: throws.
+      Ort::Session(loaded.env, model_path.c_str(), make_options(settings));
       const std::string& provider = choice.active.front().settings.name;
       if (refuses_options(failure.what())) {
         return Error{ErrorCode::kUsage,

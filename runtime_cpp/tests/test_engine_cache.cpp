@@ -76,6 +76,8 @@ void what_cannot_be_trusted_is_made_anew(Checks& checks) {
   const Place place;
   const std::string folder = make(place);
   CHECK_EQUAL(reason_after(place, {{"driver", "2"}}), "it was made with another driver");
+  CHECK(!make(place).empty());
+  CHECK_EQUAL(reason_after(place, {}), "it was made with another driver");
   std::ofstream(make(place) + "/one.engine") << "an angine";
   CHECK_EQUAL(reason_after(place), "one.engine was changed");
   std::ofstream(make(place) + "/one.engine") << "an en";
@@ -88,6 +90,17 @@ void what_cannot_be_trusted_is_made_anew(Checks& checks) {
   CHECK_EQUAL(reason_after(place), "edgesmith-engines.json is damaged");
   fs::remove(make(place) + "/edgesmith-engines.json");
   CHECK_EQUAL(reason_after(place), "the last one was not finished");
+}
+
+void a_late_seal_leaves_anothers_engines(Checks& checks) {
+  const Place place;
+  Result<EngineCache> first = place.open({{"threads", "1"}});
+  CHECK(first && first->seal());
+  Result<EngineCache> second = place.open({{"threads", "4"}});
+  CHECK(second && second->seal());
+  CHECK(first && first->seal());
+  const Result<EngineCache> third = place.open({{"threads", "4"}});
+  CHECK(third && third->use().state == "used");
 }
 
 void another_model_has_a_folder_of_its_own(Checks& checks) {
@@ -130,6 +143,7 @@ int main() {
   return edgesmith::test::run_all(
       {{"engines_are_used_again", engines_are_used_again},
        {"what_cannot_be_trusted_is_made_anew", what_cannot_be_trusted_is_made_anew},
+       {"a_late_seal_leaves_anothers_engines", a_late_seal_leaves_anothers_engines},
        {"another_model_has_a_folder_of_its_own", another_model_has_a_folder_of_its_own},
        {"folders_that_cannot_be_written", folders_that_cannot_be_written},
        {"where_engines_lie", where_engines_lie}});

@@ -39,6 +39,10 @@ class UserAccuracy:
     basis: str
 
 
+# One run of a variant leaves its outputs.
+_OTHER_PROVIDER = "computed from the outputs by another provider alone"
+
+
 def with_user_accuracy(report: Report, found: UserAccuracy) -> Report:
     """The report with the metrics in each run's accuracy, in comparisons, and their failures."""
     runs = [_run(run, found) for run in report["runs"]]
@@ -69,7 +73,14 @@ def _entry(metric: str, key: str, variant: str, found: UserAccuracy) -> dict[str
         **_value(one, found.groups, is_share=_is_share(found.values[metric])),
     }
     of = found.runs.get(variant, key)
+    if _provider(of) != _provider(key):
+        return {**entry, **_measured(None, None, found.groups, _OTHER_PROVIDER)}
     return entry if of == key else {**entry, "outputs_of": of}
+
+
+def _provider(key: str) -> str:
+    """The provider in a run's key."""
+    return key.split("/")[1] if key.count("/") else ""
 
 
 def _reason(one: UserMetricValue) -> str:
@@ -115,6 +126,11 @@ def _comparison(
     metric = one["accuracy_loss"]["metric"]
     if metric not in found.values:
         return dict(one)
+    sides = [(variants[one[side]], one[side]) for side in ("baseline", "candidate")]
+    if any(_provider(found.runs.get(name, key)) != _provider(key) for name, key in sides):
+        lost = _measured(None, None, found.groups, _OTHER_PROVIDER)
+        loss = {"metric": metric, **lost}
+        return {**one, "accuracy_loss": loss, "advice": f"{one['advice']}; {_words(metric, loss)}"}
     pair = [found.values[metric][variants[one[side]]] for side in ("baseline", "candidate")]
     is_share = _is_share(found.values[metric])
     loss = {"metric": metric, **_loss(*pair, groups=found.groups, is_share=is_share)}

@@ -53,10 +53,15 @@ def _providers(settings: PlatformSettings, base: Platform) -> tuple[str, ...]:
 def _provider_of(settings: PlatformSettings, base: Platform) -> Mapping[str, str]:
     """The base's, where the platform has it; else its own first."""
     there = _providers(settings, base)
-    return MappingProxyType({
+    found = {
         precision: provider if provider in there else there[0]
         for precision, provider in base.provider_of.items()
-    })  # fmt: skip
+    }
+    if settings.providers:
+        # The order that the project gives; for integers TensorRT, where it is there.
+        first = {one: there[0] if found[one] == "cpu" else found[one] for one in found}
+        found = {**first, "int8": "tensorrt" if "tensorrt" in there else first["int8"]}
+    return MappingProxyType(found)
 
 
 def _runtime(settings: PlatformSettings, base: RuntimeFacts, folder: Path) -> RuntimeFacts:

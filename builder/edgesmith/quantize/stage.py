@@ -37,6 +37,7 @@ from edgesmith.quantize.variants import (
     HALF,
     NO_SILENT_QUANTIZATION,
     has_half,
+    target_key,
     variant_of,
 )
 from edgesmith.stages import Context, Made, Stage, StageResult, scratch_folder
@@ -103,7 +104,7 @@ def quantize_stage(
             "metrics_run_by": _runs_metrics(project, interpreter),
             "encoding": to_record(encoding) if encoding else "float",
             "sizes": inputs.sizes,
-            **_of_target(target),
+            **target_key(target),
             "target": target.name,
             "threads": target.bench.threads[0],
             "tools": dict(own_interpreter().versions),
@@ -112,22 +113,6 @@ def quantize_stage(
         make=work.make,
         state=project.state_folder,
     )
-
-
-def _of_target(target: Target) -> dict[str, Any]:
-    """What of its platform and providers decides a model."""
-    return {
-        "providers": {
-            name: [one.graph_optimization_level, bool(one.plugin)]
-            for name, one in target.providers.items()
-        },
-        "provider": target.provider,
-        "platform": [
-            target.platform.name,
-            target.platform.max_opset,
-            target.platform.max_ir_version,
-        ],
-    }
 
 
 def _judge(
@@ -197,9 +182,8 @@ class _Work:
         baseline = self.judge.judge(folder / "fp32.onnx", self._options())
         made = {"fp32": baseline}
         tried: list[Candidate] = []
-        half = None
-        if has_half(self.target):
-            half = self._half(folder / f"{HALF}.onnx", baseline.metrics, deciding)
+        half = self._half(folder / f"{HALF}.onnx", baseline.metrics, deciding)
+        if half is not None:
             made[HALF] = half.judgement
             tried = [half] if self.encoding is None else []
         if self.encoding is not None:
@@ -308,7 +292,20 @@ class _Work:
             path.unlink(missing_ok=True)
             return None
 
-    def _half(self, path: Path, baseline: tuple[MetricValue, ...], metric: str) -> Candidate:
+    def _half(self, path: Path, baseline: tuple[MetricValue, ...], metric: str) -> Candidate | None:
+        """None where it is not wanted or, beside INT8 and with a warning, where it fails."""
+        if not has_half(self.target):
+            return None
+        try:
+            return self._converted(path, baseline, metric)
+        except ModelError as error:
+            if self.encoding is None:
+                raise
+            self.context.events.warning(f"quantize: there is no variant {HALF}: {error.what}")
+            path.unlink(missing_ok=True)
+            return None
+
+    def _converted(self, path: Path, baseline: tuple[MetricValue, ...], metric: str) -> Candidate:
         observed, calibration = self.inputs.observed(), self.inputs.calibration
         prepared = observed.folder / observed.value.prepared
         half = convert_to_half(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -65,3 +66,19 @@ def variant_of(
         metrics=metrics,
         multiply_adds_per_sample=count,
     )
+
+
+def target_key(target: Target) -> dict[str, Any]:
+    """What of its platform and providers decides a model."""
+    return {
+        "providers": {
+            name: [one.graph_optimization_level, bool(one.plugin)]
+            for name, one in target.providers.items()
+        },
+        "provider": target.provider,
+        "platform": [
+            target.platform.name,
+            target.platform.max_opset,
+            target.platform.max_ir_version,
+        ],
+    }

@@ -12,7 +12,7 @@ from edgesmith.report.numbers import format_interval, format_loss, format_ratio
 from edgesmith.report.views import (
     ComparisonView,
     RunView,
-    comparisons_of,
+    comparisons_of_variants,
     describe_configuration,
     runs_of,
     side_of,
@@ -60,20 +60,17 @@ def decide(report: Mapping[str, Any], *, accuracy_budget: float) -> Decision:
     INT8 (or any other candidate) ships when its accuracy loss keeps the budget and it is faster,
     each with its whole 95 % interval. Of several such candidates the fastest ships.
     """
-    # The same variant by another provider is the same model: nothing else would be shipped.
-    comparisons = tuple(
-        one for one in comparisons_of(report) if one.candidate.variant != one.baseline.variant
-    )
+    comparisons = comparisons_of_variants(report)
     if not comparisons:
         return _nothing_compared(runs_of(report), accuracy_budget)
     first = comparisons[0].candidate.configuration
     verdicts = [_judge(c, accuracy_budget) for c in comparisons]
     here = [
-        verdict
+        (verdict, one.speedup.value or 0.0)
         for verdict, one in zip(verdicts, comparisons, strict=True)
         if one.candidate.configuration == first
     ]
-    chosen = _best(here, comparisons)
+    chosen = _best(here)
     others = tuple(
         f"{v.candidate} with {v.configuration}: {_in_short(v)}"
         for v in verdicts
@@ -86,18 +83,10 @@ def _fields(decision: Decision) -> dict[str, Any]:
     return dict(vars(decision))
 
 
-def _best(verdicts: list[Decision], comparisons: tuple[ComparisonView, ...]) -> Decision:
-    speed = {
-        (c.candidate.variant, describe_configuration(c.candidate)): c.speedup.value or 0.0
-        for c in comparisons
-    }
+def _best(verdicts: list[tuple[Decision, float]]) -> Decision:
+    """The best outcome; of several the one with the largest speed-up."""
     order: list[Outcome] = ["ship-candidate", "undecided", "ship-baseline", "not-comparable"]
-
-    def rank(one: Decision) -> tuple[int, float]:
-        key = (one.candidate or "", one.configuration or "")
-        return order.index(one.outcome), -speed.get(key, 0.0)
-
-    return min(verdicts, key=rank)
+    return min(verdicts, key=lambda one: (order.index(one[0].outcome), -one[1]))[0]
 
 
 def _in_short(decision: Decision) -> str:

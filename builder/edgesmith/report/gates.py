@@ -13,7 +13,7 @@ from edgesmith.report.views import (
     ComparisonView,
     Measure,
     RunView,
-    comparisons_of,
+    comparisons_of_variants,
     describe_configuration,
     runs_of,
     side_of,
@@ -74,7 +74,7 @@ def judge_gates(
     variant that was not measured is undecided, never silently kept.
     """
     runs = [run for run in runs_of(report) if run.variant == variant]
-    comparisons = comparisons_of(report)
+    comparisons = comparisons_of_variants(report)
     gates = []
     for name, limit in limits.items():
         judge = _JUDGES[name]

@@ -157,6 +157,13 @@ def comparisons_of(report: Mapping[str, Any]) -> tuple[ComparisonView, ...]:
     )
 
 
+def comparisons_of_variants(report: Mapping[str, Any]) -> tuple[ComparisonView, ...]:
+    """Those of different variants: the same by another provider is the same model."""
+    return tuple(
+        one for one in comparisons_of(report) if one.candidate.variant != one.baseline.variant
+    )
+
+
 def describe_configuration(run: RunView) -> str:
     """Such as "cpu, 1 thread, batch 4"."""
     threads = (

@@ -2,8 +2,10 @@
 
 namespace edgesmith::harness {
 
-std::string help_text() {
-  return R"(Measures and checks the models of the bundle that this program lies in.
+namespace {
+
+constexpr const char* kHelp =
+    R"(Measures and checks the models of the bundle that this program lies in.
 
 harness bench    how fast, how large and how accurate the variants are
 harness verify   whether the golden samples give the expected outputs
@@ -54,6 +56,9 @@ Results
 Exit codes: 0 done, 2 usage, 3 model or samples, 6 a disk is full, 7 integrity of the bundle, 8 a measurement or a
 self-test failed, 10 a file cannot be written, 130 interrupted.
 )";
-}
+
+}  // namespace
+
+std::string help_text() { return kHelp; }
 
 }  // namespace edgesmith::harness

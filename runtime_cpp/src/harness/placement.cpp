@@ -99,12 +99,12 @@ using NodesOfProviders = std::map<std::string, std::map<std::string, std::uint64
 
 bool is_copy(const std::string& type) { return type.rfind("Memcpy", 0) == 0; }
 
-/// Whether all outputs of a node are a few integers, as those of Shape and what follows it.
-bool computes_shapes(const json& details) {
+/// Whether what a node takes or gives, by the profile's key, is a few integers.
+bool few_integers(const json& details, const char* key) {
   constexpr std::int64_t kMostNumbers = 64;
-  const auto outputs = details.find("output_type_shape");
-  if (outputs == details.end() || !outputs->is_array() || outputs->empty()) return false;
-  return std::all_of(outputs->begin(), outputs->end(), [](const json& output) {
+  const auto tensors = details.find(key);
+  if (tensors == details.end() || !tensors->is_array() || tensors->empty()) return false;
+  return std::all_of(tensors->begin(), tensors->end(), [](const json& output) {
     if (!output.is_object() || output.size() != 1) return false;
     const std::string type = output.begin().key();
     if (type != "int64" && type != "int32" && type != "bool") return false;
@@ -112,6 +112,12 @@ bool computes_shapes(const json& details) {
     for (const json& size : output.begin().value()) numbers *= size.get<std::int64_t>();
     return numbers <= kMostNumbers;
   });
+}
+
+/// Shape, Size, and what computes with their few integers.
+bool computes_shapes(const json& details, const std::string& type) {
+  return few_integers(details, "output_type_shape") &&
+         (type == "Shape" || type == "Size" || few_integers(details, "input_type_shape"));
 }
 
 std::string misplaced_words(const NodesOfProviders& misplaced) {
@@ -164,7 +170,7 @@ Result<Profile> parse_profile(const std::string& text, const std::string& first)
       if (is_new && is_copy(type)) ++copies[type == "MemcpyFromHost" ? "to_device" : "to_host"];
       if (is_new && provider != first) {
         ++elsewhere[provider][type];
-        if (!is_copy(type) && !computes_shapes(details)) ++misplaced[provider][type];
+        if (!is_copy(type) && !computes_shapes(details, type)) ++misplaced[provider][type];
       }
       if (event.value("ts", std::int64_t{0}) < counted.from) continue;
       Operator& entry = operators[{type, provider}];

@@ -103,7 +103,8 @@ bool controlled(const std::vector<Condition>& conditions) {
     });
   };
   return passed("frequency_controlled") && passed("not_throttled") && passed("no_other_work") &&
-         !failed(conditions, "not_on_battery") && !failed(conditions, "one_kind_of_cores");
+         !failed(conditions, "not_on_battery") && !failed(conditions, "one_kind_of_cores") &&
+         !failed(conditions, "provider_effective");
 }
 
 std::string verdict_name(const std::vector<Condition>& conditions, bool emulated) {

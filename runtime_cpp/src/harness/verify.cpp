@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <filesystem>
 
 #include "accuracy_report.hpp"
 #include "bundle.hpp"
@@ -72,6 +73,10 @@ Status verify(Verification& verification) {
   Result<Session> session = Session::open(candidate.model_path, *settings);
   if (!session) return session.error();
   document["provider"] = session->provider();
+  if (!options.provider_library.empty()) {
+    document["unverified_library"] = std::filesystem::path(options.provider_library).filename();
+    say("harness: the library of " + provider + " did not come with the bundle: unverified");
+  }
   const EngineCacheUse& engines = session->engine_cache();
   if (engines.state == "made anew") {
     say("harness: the engines in " + engines.folder + " are made anew: " + engines.reason);
