@@ -39,29 +39,31 @@ class UserAccuracy:
     basis: str
 
 
+# What each run was asked for, by its key.
+_Asked = Mapping[str, Mapping[str, Any]]
 # One run of a variant leaves its outputs.
 _OTHER_PROVIDER = "computed from the outputs by another provider alone"
 
 
 def with_user_accuracy(report: Report, found: UserAccuracy) -> Report:
     """The report with the metrics in each run's accuracy, in comparisons, and their failures."""
-    runs = [_run(run, found) for run in report["runs"]]
-    variants = {run["key"]: run["requested"]["variant"] for run in report["runs"]}
-    comparisons = [_comparison(one, variants, found) for one in report["comparisons"]]
+    asked = {run["key"]: run["requested"] for run in report["runs"]}
+    runs = [_run(run, asked, found) for run in report["runs"]]
+    comparisons = [_comparison(one, asked, found) for one in report["comparisons"]]
     failures = _failures(found, _measured_variants(report))
     errors = {"metric_errors": failures} if failures else {}
     return {**report, "runs": runs, "comparisons": comparisons, **errors}
 
 
-def _run(run: Mapping[str, Any], found: UserAccuracy) -> dict[str, Any]:
+def _run(run: Mapping[str, Any], asked: _Asked, found: UserAccuracy) -> dict[str, Any]:
     if run["accuracy"] is None:
         return dict(run)
-    variant = run["requested"]["variant"]
-    added = [_entry(name, run["key"], variant, found) for name in found.values]
+    added = [_entry(name, run["key"], asked, found) for name in found.values]
     return {**run, "accuracy": [*run["accuracy"], *added]}
 
 
-def _entry(metric: str, key: str, variant: str, found: UserAccuracy) -> dict[str, Any]:
+def _entry(metric: str, key: str, asked: _Asked, found: UserAccuracy) -> dict[str, Any]:
+    variant = asked[key]["variant"]
     one = found.values[metric][variant]
     entry = {
         "metric": metric,
@@ -73,14 +75,15 @@ def _entry(metric: str, key: str, variant: str, found: UserAccuracy) -> dict[str
         **_value(one, found.groups, is_share=_is_share(found.values[metric])),
     }
     of = found.runs.get(variant, key)
-    if _provider(of) != _provider(key):
+    if not _same_provider(key, asked, found):
         return {**entry, **_measured(None, None, found.groups, _OTHER_PROVIDER)}
     return entry if of == key else {**entry, "outputs_of": of}
 
 
-def _provider(key: str) -> str:
-    """The provider in a run's key."""
-    return key.split("/")[1] if key.count("/") else ""
+def _same_provider(key: str, asked: _Asked, found: UserAccuracy) -> bool:
+    """Whether the outputs that the metrics saw are by the provider of this run."""
+    of = found.runs.get(asked[key]["variant"], key)
+    return of not in asked or asked[of].get("provider") == asked[key].get("provider")
 
 
 def _reason(one: UserMetricValue) -> str:
@@ -120,18 +123,16 @@ def _measured(
     return measured
 
 
-def _comparison(
-    one: Mapping[str, Any], variants: Mapping[str, str], found: UserAccuracy
-) -> dict[str, Any]:
+def _comparison(one: Mapping[str, Any], asked: _Asked, found: UserAccuracy) -> dict[str, Any]:
     metric = one["accuracy_loss"]["metric"]
     if metric not in found.values:
         return dict(one)
-    sides = [(variants[one[side]], one[side]) for side in ("baseline", "candidate")]
-    if any(_provider(found.runs.get(name, key)) != _provider(key) for name, key in sides):
+    sides = [one["baseline"], one["candidate"]]
+    if not all(_same_provider(key, asked, found) for key in sides):
         lost = _measured(None, None, found.groups, _OTHER_PROVIDER)
         loss = {"metric": metric, **lost}
         return {**one, "accuracy_loss": loss, "advice": f"{one['advice']}; {_words(metric, loss)}"}
-    pair = [found.values[metric][variants[one[side]]] for side in ("baseline", "candidate")]
+    pair = [found.values[metric][asked[key]["variant"]] for key in sides]
     is_share = _is_share(found.values[metric])
     loss = {"metric": metric, **_loss(*pair, groups=found.groups, is_share=is_share)}
     return {**one, "accuracy_loss": loss, "advice": f"{one['advice']}; {_words(metric, loss)}"}
