@@ -75,6 +75,19 @@ def test_the_baseline_loses_nothing(report: dict[str, Any]) -> None:
     assert gate.outcome == "pass"
 
 
+def test_another_provider_of_the_same_variant_is_no_baseline(report: dict[str, Any]) -> None:
+    """Without an FP32 run nothing tells what INT8 loses, however many providers ran it."""
+    by_cpu = report["runs"][1]
+    other = {**by_cpu, "key": by_cpu["key"].replace("/cpu/", "/openvino/")}
+    other["requested"] = {**by_cpu["requested"], "provider": "openvino"}
+    other["effective"] = {**by_cpu["effective"], "provider": "openvino"}
+    pair = {**report["comparisons"][0], "baseline": by_cpu["key"], "candidate": other["key"]}
+    report |= {"runs": [by_cpu, other], "comparisons": [pair]}
+    gates = judge_gates(report, {"max_accuracy_loss": 0.0}, variant="int8")
+    assert [gate.outcome for gate in gates] == ["undecided", "undecided"]
+    assert "there is no FP32 run" in gates[0].reason
+
+
 def test_an_unresolvable_percentile_is_undecided(report: dict[str, Any]) -> None:
     report["runs"][1]["latency"]["percentiles"]["99"] = {
         "value": None,
