@@ -38,7 +38,9 @@ class Checksum {
   std::string text() const {
     constexpr std::string_view kDigits = "0123456789abcdef";
     std::string digits;
-    for (int shift = 60; shift >= 0; shift -= 4) digits += kDigits[(value_ >> shift) & 15U];
+    for (unsigned shift = 64; shift > 0; shift -= 4) {
+      digits += kDigits[(value_ >> (shift - 4)) & 15U];
+    }
     return digits;
   }
 

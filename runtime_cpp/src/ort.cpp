@@ -33,22 +33,22 @@ std::uint32_t offered_api() {
 
 /// What was logged; ONNX Runtime calls from any of its threads.
 struct Log {
-  static constexpr std::size_t kMostBytes = 64 * 1024;
+  static constexpr std::size_t kMostBytes = 65536;
   std::mutex mutex;
   std::string text;
 };
 
 Log& log() {
-  // Never destroyed: the runtime's own end may still log.
-  static Log* const kept = new Log;
-  return *kept;
+  // Never destroyed: the runtime's own end may still log. NOLINTNEXTLINE(*-owning-memory)
+  static auto* const kLog = new Log;
+  return *kLog;
 }
 
 void ORT_API_CALL keep(void* /*unused*/, OrtLoggingLevel level, const char* /*category*/,
                        const char* /*id*/, const char* /*place*/, const char* message) {
   if (level < ORT_LOGGING_LEVEL_ERROR) return;
   Log& kept = log();
-  const std::lock_guard<std::mutex> lock(kept.mutex);
+  const std::scoped_lock lock(kept.mutex);
   if (kept.text.size() < Log::kMostBytes) kept.text += std::string(message) + "\n";
 }
 
@@ -58,7 +58,7 @@ Ort::Env make_env() { return {ORT_LOGGING_LEVEL_ERROR, "edgesmith", keep, nullpt
 
 std::string take_logged() {
   Log& kept = log();
-  const std::lock_guard<std::mutex> lock(kept.mutex);
+  const std::scoped_lock lock(kept.mutex);
   return std::exchange(kept.text, {});
 }
 

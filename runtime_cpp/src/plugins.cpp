@@ -17,7 +17,7 @@ using ElfHead = std::array<char, kHeaderBytes>;
 
 bool read_head(const std::string& path, ElfHead& head) {
   std::ifstream file(path, std::ios::binary);
-  return static_cast<bool>(file.read(head.data(), head.size()));
+  return static_cast<bool>(file.read(head.data(), static_cast<std::streamsize>(head.size())));
 }
 
 /// What is wrong with a library before the loader sees it; empty if nothing is. The loader says
@@ -42,17 +42,18 @@ std::string problem_of(const std::string& path) {
 class Libraries {
  public:
   static Libraries& instance() {
-    // Never destroyed: sessions of static storage may end after it.
-    static Libraries* const libraries = new Libraries;
-    return *libraries;
+    // Never destroyed: sessions of static storage may end after it. NOLINTNEXTLINE(*-owning-memory)
+    static auto* const kLibraries = new Libraries;
+    return *kLibraries;
   }
 
   Libraries(const Libraries&) = delete;
   Libraries& operator=(const Libraries&) = delete;
+  ~Libraries() = delete;
 
   /// The devices that a library offers. \return kHarness if it cannot be loaded.
   Result<std::vector<Ort::ConstEpDevice>> devices(const ProviderSettings& plugin) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     // The runtime takes a relative path for one below its own folder.
     const std::string path = std::filesystem::absolute(plugin.library).string();
     if (const auto known = devices_.find(path); known != devices_.end()) return known->second;
@@ -61,7 +62,7 @@ class Libraries {
     }
     try {
       // The runtime has one environment, which lives as long as somebody holds it.
-      if (!env_) env_ = make_env();
+      if (static_cast<OrtEnv*>(env_) == nullptr) env_ = make_env();
       const std::vector<Ort::ConstEpDevice> before = env_.GetEpDevices();
       env_.RegisterExecutionProviderLibrary(path.c_str(), path);
       std::vector<Ort::ConstEpDevice> added;

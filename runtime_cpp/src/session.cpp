@@ -180,7 +180,7 @@ Status Session::State::load(Loaded& loaded, const std::string& model_path,
     } catch (const std::exception& failure) {
       if (choice.active.empty()) throw;
       // A model that the cpu cannot load either is no provider's fault: throws.
-      Ort::Session(loaded.env, model_path.c_str(), make_options(settings));
+      const Ort::Session by_cpu(loaded.env, model_path.c_str(), make_options(settings));
       const std::string& provider = choice.active.front().settings.name;
       if (refuses_options(failure.what())) {
         return Error{ErrorCode::kUsage,

@@ -19,7 +19,7 @@ struct WantedSession {
   std::map<std::string, std::string> config;
   std::optional<bool> spinning = std::nullopt;  ///< Stands before what `config` says.
   bool arena = true;
-  std::string engine_cache = {};
+  std::string engine_cache;
 };
 
 /// \return kModelOrData for an unknown optimization level.

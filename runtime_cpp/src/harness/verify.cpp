@@ -45,6 +45,36 @@ json judge_output(const OutputErrors& output, double least_db, Verification& ver
   return entry;
 }
 
+Result<SessionSettings> settings_of(const Bundle& bundle, const Options& options,
+                                    const Variant& variant) {
+  const std::string provider =
+      options.providers.empty() ? variant.provider : options.providers.front();
+  Result<std::vector<ProviderSettings>> providers =
+      chosen_providers(bundle, options, variant, provider);
+  if (!providers) return providers.error();
+  return session_settings({std::move(*providers), options.require_provider, variant.threads,
+                           variant.optimization_level, variant.config, std::nullopt, true,
+                           options.engine_cache});
+}
+
+/// Who runs the model, and what stood in the way of others.
+void tell_providers(const Session& session, const Options& options, json& document) {
+  document["provider"] = session.provider();
+  if (!options.provider_library.empty()) {
+    const std::string name = std::filesystem::path(options.provider_library).filename();
+    document["unverified_library"] = name;
+    say("harness: the library " + name + " did not come with the bundle: unverified");
+  }
+  const EngineCacheUse& engines = session.engine_cache();
+  if (engines.state == "made anew") {
+    say("harness: the engines in " + engines.folder + " are made anew: " + engines.reason);
+  }
+  for (const ProviderFallback& one : session.fallbacks()) {
+    say("harness: " + fallback_words(one, session.provider()));
+    document["fallbacks"].push_back({{"provider", one.provider}, {"reason", one.reason}});
+  }
+}
+
 Status verify(Verification& verification) {
   const Options& options = verification.options;
   json& document = verification.document;
@@ -59,32 +89,13 @@ Status verify(Verification& verification) {
   const Variant& variant = candidate.variant;
   document["variant"] = variant.name;
   document["bundle"] = bundle_json(*bundle, workload->candidates);
-  const std::string provider =
-      options.providers.empty() ? variant.provider : options.providers.front();
-  Result<std::vector<ProviderSettings>> providers =
-      chosen_providers(*bundle, options, variant, provider);
-  if (!providers) return providers.error();
-  Result<SessionSettings> settings = session_settings(
-      {std::move(*providers), options.require_provider, variant.threads, variant.optimization_level,
-       variant.config, std::nullopt, true, options.engine_cache});
+  Result<SessionSettings> settings = settings_of(*bundle, options, variant);
   if (!settings) return settings.error();
   Result<SampleSource> source = SampleSource::open(workload->samples_path);
   if (!source) return source.error();
   Result<Session> session = Session::open(candidate.model_path, *settings);
   if (!session) return session.error();
-  document["provider"] = session->provider();
-  if (!options.provider_library.empty()) {
-    document["unverified_library"] = std::filesystem::path(options.provider_library).filename();
-    say("harness: the library of " + provider + " did not come with the bundle: unverified");
-  }
-  const EngineCacheUse& engines = session->engine_cache();
-  if (engines.state == "made anew") {
-    say("harness: the engines in " + engines.folder + " are made anew: " + engines.reason);
-  }
-  for (const ProviderFallback& one : session->fallbacks()) {
-    say("harness: " + fallback_words(one, session->provider()));
-    document["fallbacks"].push_back({{"provider", one.provider}, {"reason", one.reason}});
-  }
+  tell_providers(*session, options, document);
   Result<ModelIo> io = ModelIo::create(*session, *source, {});
   if (!io) return io.error();
   const ReferencePrefixes references{{"expected/" + variant.name + "/", "outputs/"}};
