@@ -3,7 +3,7 @@
 `bench_gpu.py BUNDLE`: for each variant, the harness and Python's InferenceSession take turns in
 fresh processes on the same file, by the same execution provider, from host memory to host memory.
 Needs `pip install onnxruntime-gpu` of the bundle's release instead of onnxruntime; without a GPU it
-ends with exit code 1 and says which provider was missing.
+ends with exit code 1 and says which provider was missing. Without BUNDLE nothing is measured.
 """
 
 from __future__ import annotations
@@ -71,6 +71,9 @@ def python_p50(bundle: Path, manifest: dict[str, Any], variant: dict[str, Any]) 
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        print("not measured: needs the folder of a CUDA bundle, on a machine with a GPU")
+        sys.exit()
     try:
         sys.exit(main(Path(sys.argv[1])))
     except subprocess.CalledProcessError as error:
