@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ PAGES = [
     # docs/devices.md has a test with a device: tests/device/test_devices_page.py.
     *sorted(p for p in (ROOT / "docs").glob("*.md") if p.name != "devices.md"),
 ]
+GPU = ROOT / "docs" / "gpu.md"
 # As many inferences as the 99th percentile needs.
 ENOUGH = {**QUICK, "EDGESMITH_BENCH__MIN_ITERATIONS": "1000"}
 EXCERPTS = [excerpt for page in PAGES for excerpt in excerpts(page)]
@@ -59,16 +62,40 @@ def test_commands_of_a_page(digits: Edgesmith, page: Path) -> None:
                 pytest.fail(f"{page.name}: no test knows how to run {shlex.join(words)}")
 
 
+def in_sentences(page: Path) -> set[str]:
+    return set(re.findall(r"`(edgesmith [a-z][^`]*)`", page.read_text()))
+
+
 def test_commands_in_sentences(digits: Edgesmith) -> None:
     """A dry run: words and options are right, and the project is enough for them."""
-    found = [c for p in PAGES for c in re.findall(r"`(edgesmith [a-z][^`]*)`", p.read_text())]
+    found = {command for page in PAGES if page != GPU for command in in_sentences(page)}
     assert len(found) > 10
-    for command in sorted(set(found)):
+    for command in sorted(found):
         words = shlex.split(command)[1:]
         if words[0] == "report":
             assert "there is no report yet" in digits(*words).err
         else:
             digits.ok(*words, *(() if "--dry-run" in words else ("--dry-run",)))
+
+
+def test_the_commands_for_a_gpu_fit_the_target_and_device_of_their_page(
+    digits: Edgesmith, tmp_path: Path
+) -> None:
+    added = textwrap.dedent("".join(re.findall(r"```toml\n(.*?)```", GPU.read_text(), re.DOTALL)))
+    folder = tmp_path / "digits"
+    shutil.copytree(digits.folder, folder, ignore=shutil.ignore_patterns("build", "reports"))
+    settings = folder / "edgesmith.toml"
+    settings.write_text(settings.read_text() + textwrap.dedent(added))
+    here = Edgesmith(folder=folder, cache=digits.cache)
+    found = in_sentences(GPU)
+    assert len(found) >= 3
+    for command in sorted(found):
+        words = shlex.split(command)[1:]
+        if words[0] == "doctor":
+            # Here, most likely, without a driver.
+            assert "NVIDIA driver" in here(*words).out
+        else:
+            here.ok(*words, "--dry-run")
 
 
 def test_every_excerpt_names_its_command() -> None:
