@@ -90,15 +90,22 @@ bool is_empty(const std::string& folder) {
       [](const fs::directory_entry& entry) { return entry.path().filename() == kLock; });
 }
 
+/// What seal() noted in a folder. \return kFileSystem, with why there is nothing to go by.
+Result<json> read_record(const std::string& folder) {
+  const Result<std::string> text = read_file(folder + "/" + kRecord, kRecordLimitBytes);
+  if (!text) return Error{ErrorCode::kFileSystem, "the last one was not finished"};
+  Result<json> record = parse_strict_json(*text);
+  if (!record || !record->is_object() || !record->value("made_for", json()).is_object()) {
+    return Error{ErrorCode::kFileSystem, std::string(kRecord) + " is damaged"};
+  }
+  return record;
+}
+
 /// Why what lies in a folder cannot be used; empty if it can.
 std::string unusable(const std::string& folder,
                      const std::map<std::string, std::string>& made_for) {
-  const Result<std::string> text = read_file(folder + "/" + kRecord, kRecordLimitBytes);
-  if (!text) return "the last one was not finished";
-  const Result<json> record = parse_strict_json(*text);
-  if (!record || !record->is_object() || !record->value("made_for", json()).is_object()) {
-    return std::string(kRecord) + " is damaged";
-  }
+  const Result<json> record = read_record(folder);
+  if (!record) return record.error().message;
   const json& before = record->at("made_for");
   for (const auto& [key, value] : made_for) {
     const json found = before.value(key, json(nullptr));
@@ -119,10 +126,8 @@ std::string unusable(const std::string& folder,
 
 /// Whether the record in a folder was written for this.
 bool record_is_for(const std::string& folder, const std::map<std::string, std::string>& made_for) {
-  const Result<std::string> text = read_file(folder + "/" + kRecord, kRecordLimitBytes);
-  if (!text) return false;
-  const Result<json> record = parse_strict_json(*text);
-  return record && record->is_object() && record->value("made_for", json()) == json(made_for);
+  const Result<json> record = read_record(folder);
+  return record && record->at("made_for") == json(made_for);
 }
 
 Error cannot_keep(const std::string& folder, int code) {

@@ -7,6 +7,7 @@
 
 #include "check.hpp"
 #include "engine_cache.hpp"
+#include "programs.hpp"
 
 using edgesmith::EngineCache;
 using edgesmith::ErrorCode;
@@ -18,31 +19,21 @@ namespace {
 
 using Facts = std::map<std::string, std::string>;
 
-/// A folder that goes with the object, and a model in it.
+/// A temporary folder, and a model in it.
 class Place {
  public:
-  Place() {
-    std::string path = (fs::temp_directory_path() / "edgesmith-engines-XXXXXX").string();
-    if (::mkdtemp(path.data()) != nullptr) path_ = path;
-    write("model.onnx", "a model");
-  }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  ~Place() {
-    std::error_code error;
-    fs::remove_all(path_, error);
-  }
+  Place() { write("model.onnx", "a model"); }
 
-  std::string at(const std::string& name) const { return path_ + "/" + name; }
+  std::string at(const std::string& name) const { return folder_ / name; }
   void write(const std::string& name, const std::string& text) const {
-    std::ofstream(at(name)) << text;
+    edgesmith::test::write_text(at(name), text);
   }
   Result<EngineCache> open(const Facts& facts = {{"driver", "1"}}) const {
     return EngineCache::open(at("engines"), at("model.onnx"), "tensorrt", facts);
   }
 
  private:
-  std::string path_;
+  edgesmith::test::TemporaryFolder folder_;
 };
 
 /// Makes an engine as a provider would.

@@ -282,26 +282,31 @@ class _Work:
         fits = self.target.provider_of("int8").name == "cpu" and suits(self.quantizer.source)
         if wanted == "never" or (wanted == "auto" and not fits):
             return None
-        try:
+
+        def make() -> Candidate:
             self.quantizer.quantize_dynamically(path)
             return self._judged("dynamic", path, self._options(), baseline, metric)
-        except ModelError as error:
-            if wanted == "always":
-                raise
-            self.context.events.warning(f"quantize: there is no variant {DYNAMIC}: {error.what}")
-            path.unlink(missing_ok=True)
-            return None
+
+        return self._tried(make, path, required=wanted == "always")
 
     def _half(self, path: Path, baseline: tuple[MetricValue, ...], metric: str) -> Candidate | None:
         """None where it is not wanted or, beside INT8 and with a warning, where it fails."""
         if not has_half(self.target):
             return None
+        return self._tried(
+            lambda: self._converted(path, baseline, metric), path, required=self.encoding is None
+        )
+
+    def _tried(
+        self, make: Callable[[], Candidate], path: Path, *, required: bool
+    ) -> Candidate | None:
+        """What `make` leaves at `path`; None, with a warning, where that fails and may."""
         try:
-            return self._converted(path, baseline, metric)
+            return make()
         except ModelError as error:
-            if self.encoding is None:
+            if required:
                 raise
-            self.context.events.warning(f"quantize: there is no variant {HALF}: {error.what}")
+            self.context.events.warning(f"quantize: there is no variant {path.stem}: {error.what}")
             path.unlink(missing_ok=True)
             return None
 

@@ -12,8 +12,8 @@
 #include "fixed_rate.hpp"
 #include "no_exceptions.hpp"
 #include "offline.hpp"
-#include "output.hpp"
 #include "placement.hpp"
+#include "provider_choice.hpp"
 #include "report_json.hpp"
 #include "series.hpp"
 #include "session_settings.hpp"
@@ -52,14 +52,6 @@ json evaluation_json(const Evaluation& evaluation) {
 Clock clock_of(const RunSpec& spec) {
   const std::optional<Clock> named = Clock::named(spec.clock);
   return named ? *named : Clock::cheapest();
-}
-
-json fallbacks_json(const Session& session) {
-  json list = json::array();
-  for (const ProviderFallback& one : session.fallbacks()) {
-    list.push_back({{"provider", one.provider}, {"reason", one.reason}});
-  }
-  return list;
 }
 
 json effective_json(const RunSpec& spec, const SessionSettings& settings, const Session& session,
@@ -152,9 +144,7 @@ class Measurement {
     document_["process"]["load_ns"] = load_ns;
     const EngineCacheUse& engines = session->engine_cache();
     document_["process"]["engine_cache"] = {{"state", engines.state}, {"reason", engines.reason}};
-    if (engines.state == "made anew") {
-      say("harness: the engines in " + engines.folder + " are made anew: " + engines.reason);
-    }
+    say_engines(engines);
     document_["effective"] = effective_json(spec_, settings, *session, *io);
     if (Status status = time(*session, *io, source, loaded); !status) return status;
     if (!spec_.accuracy) return Done{};

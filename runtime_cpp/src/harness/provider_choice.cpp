@@ -1,5 +1,6 @@
 #include "provider_choice.hpp"
 
+#include "output.hpp"
 #include "shown.hpp"
 
 namespace edgesmith::harness {
@@ -70,6 +71,19 @@ Result<std::vector<ProviderSettings>> chosen_providers(const Bundle& bundle, con
 std::string fallback_words(const ProviderFallback& fallback, const std::string& used) {
   return "provider " + fallback.provider + " is not used: " + fallback.reason + "; " + used +
          " takes its place";
+}
+
+nlohmann::json fallbacks_json(const Session& session) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const ProviderFallback& one : session.fallbacks()) {
+    list.push_back({{"provider", one.provider}, {"reason", one.reason}});
+  }
+  return list;
+}
+
+void say_engines(const EngineCacheUse& engines) {
+  if (engines.state != "made anew") return;
+  say("harness: the engines in " + engines.folder + " are made anew: " + engines.reason);
 }
 
 }  // namespace edgesmith::harness

@@ -2,11 +2,13 @@
 /// Which execution providers a run is to use, and how they are set up.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "bundle.hpp"
 #include "edgesmith/providers.hpp"
+#include "edgesmith/session.hpp"
 #include "options.hpp"
 
 namespace edgesmith::harness {
@@ -21,5 +23,11 @@ Result<std::vector<ProviderSettings>> chosen_providers(const Bundle& bundle, con
 
 /// One line for a provider that is not used.
 std::string fallback_words(const ProviderFallback& fallback, const std::string& used);
+
+/// The providers that a session does not use, for reports.
+nlohmann::json fallbacks_json(const Session& session);
+
+/// Says it where engines that were kept could not be used.
+void say_engines(const EngineCacheUse& engines);
 
 }  // namespace edgesmith::harness

@@ -65,14 +65,11 @@ void tell_providers(const Session& session, const Options& options, json& docume
     document["unverified_library"] = name;
     say("harness: the library " + name + " did not come with the bundle: unverified");
   }
-  const EngineCacheUse& engines = session.engine_cache();
-  if (engines.state == "made anew") {
-    say("harness: the engines in " + engines.folder + " are made anew: " + engines.reason);
-  }
+  say_engines(session.engine_cache());
   for (const ProviderFallback& one : session.fallbacks()) {
     say("harness: " + fallback_words(one, session.provider()));
-    document["fallbacks"].push_back({{"provider", one.provider}, {"reason", one.reason}});
   }
+  document["fallbacks"] = fallbacks_json(session);
 }
 
 Status verify(Verification& verification) {

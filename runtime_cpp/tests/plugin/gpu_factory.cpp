@@ -118,22 +118,10 @@ class GpuFactory : public FactoryBase {
 };
 
 }  // namespace
+
+using LibraryFactory = GpuFactory;
+
 }  // namespace edgesmith::test::plugin
 
-// The names are those that ONNX Runtime looks for, so the rule for ours is off.
-// NOLINTBEGIN(readability-identifier-naming)
-extern "C" {
-
-ORT_EXPORT OrtStatus* CreateEpFactories(const char* /*registered_name*/, const OrtApiBase* base,
-                                        const OrtLogger* /*logger*/, OrtEpFactory** factories,
-                                        std::size_t limit, std::size_t* count) {
-  namespace plugin = edgesmith::test::plugin;
-  return plugin::create_factory<plugin::GpuFactory>(*base, factories, limit, count);
-}
-
-ORT_EXPORT OrtStatus* ReleaseEpFactory(OrtEpFactory* factory) {
-  namespace plugin = edgesmith::test::plugin;
-  return plugin::release_factory<plugin::GpuFactory>(factory);
-}
-}
-// NOLINTEND(readability-identifier-naming)
+// The functions that ONNX Runtime looks for, for LibraryFactory.
+#include "exports.hpp"
