@@ -133,7 +133,10 @@ class Pipeline:
 
     def generated(self, target: str) -> StageResult[GeneratedProject]:
         from edgesmith.build_stages import generate_stage
+        from edgesmith.generate.plugins import require_plugin_files
 
+        for provider in self.project.target(target).providers.values():
+            require_plugin_files(provider)
         return self._once(
             generate_stage(
                 self.project,

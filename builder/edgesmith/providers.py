@@ -37,6 +37,7 @@ class Plugin:
     name: str
     library: Path
     files: tuple[Path, ...]
+    licenses: tuple[Path, ...] = ()
     device: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
 

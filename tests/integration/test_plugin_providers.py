@@ -38,6 +38,7 @@ SAMPLE, CPU = "SampleExecutionProvider", "CPUExecutionProvider"
 TARGET = """
 [plugins.sample]
 library = "engines/libsample_provider.so"
+licenses = ["engines/LICENSE"]
 device = { sample_device = "one" }
 options = { operators = "Add" }
 
@@ -80,6 +81,7 @@ def project(
     edit_project(folder, 'variants = ["fp32", "int8"]\n', "")
     (folder / "engines").mkdir()
     shutil.copy(libraries / "libsample_provider.so", folder / "engines")
+    (folder / "engines" / "LICENSE").write_text("as you like")
     file = folder / "edgesmith.toml"
     file.write_text(file.read_text() + TARGET)
     return Edgesmith(folder=folder, cache=built.cache)
@@ -141,11 +143,21 @@ def test_the_bundle_holds_the_plugin_and_says_how_it_is_used(
         "graph_optimization_level": "basic",
     }
     roles = {file["path"]: file["role"] for file in content["files"]}
-    assert roles[path] == "runtime"
+    assert (roles[path], roles["licenses/plugins/sample/LICENSE"]) == ("runtime", "licence")
     assert (plugged / path).read_bytes() == (libraries / "libsample_provider.so").read_bytes()
     assert unmet(plugged) == []
     assert [v["provider"] for v in content["variants"]] == ["sample"]
     assert "Nothing to do" in project.ok("build", "--target", "plugged").out
+
+
+def test_a_missing_file_is_told_before_anything_is_made(built: Edgesmith, tmp_path: Path) -> None:
+    folder = copy_digits(tmp_path)
+    file = folder / "edgesmith.toml"
+    file.write_text(file.read_text() + TARGET)
+    done = Edgesmith(folder=folder, cache=built.cache)("build", "--target", "plugged")
+    assert done.code == 2
+    assert "there is no such file" in done.err and "plugins.sample.library" in done.err
+    assert not (folder / "build" / "digits").exists()
 
 
 def test_the_harness_and_the_program_use_it(plugged: Path, tmp_path: Path) -> None:
@@ -154,6 +166,7 @@ def test_the_harness_and_the_program_use_it(plugged: Path, tmp_path: Path) -> No
     assert (said.code, said.lines) == (0, [])
     effective = said.run["effective"]
     assert (effective["provider"], effective["fallbacks"]) == ("sample", [])
+    assert effective["provider_options"] == {"operators": "Relu"}
     assert "unverified_library" not in effective
     assert effective["placement"][SAMPLE] > 0
     assert set(effective["elsewhere"]) == {CPU}

@@ -19,6 +19,7 @@ PLUGIN = """
 [plugins.npu]
 library = "vendor/libnpu.so"
 files = ["vendor/libnpu_compiler.so"]
+licenses = ["vendor/LICENSE"]
 needs = ["libnpu_driver.so.1"]
 device = { type = "npu" }
 options = { mode = "fast", level = 2 }
@@ -237,7 +238,15 @@ def test_files_of_a_plugin_are_there_and_have_names_of_their_own(project_file: P
         plugin_digests(made)
     assert "plugins.npu.files[0]" in caught.value.where
     (vendor / "libnpu_compiler.so").write_bytes(b"2")
-    assert set(plugin_digests(made)) == {"libnpu.so", "libnpu_compiler.so"}
+    with pytest.raises(UsageError, match="there is no such file") as caught:
+        plugin_digests(made)
+    assert "plugins.npu.licenses[0]" in caught.value.where
+    (vendor / "LICENSE").write_text("as you like")
+    assert set(plugin_digests(made)) == {
+        "plugins/npu/libnpu.so",
+        "plugins/npu/libnpu_compiler.so",
+        "licenses/plugins/npu/LICENSE",
+    }
     project_file.write_text(project_file.read_text().replace("_compiler", ""))
     again = load_project(project_file, {}).target("host").providers["npu"]
     with pytest.raises(UsageError, match=r"two files are called libnpu\.so"):

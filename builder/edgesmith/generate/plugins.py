@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgesmith.errors import UsageError
@@ -10,46 +11,69 @@ from edgesmith.files import copy_file, host_file_errors
 from edgesmith.hashing import sha256_file
 from edgesmith.providers import Plugin, Provider
 
-# Below the generated project; its installation puts them below lib/plugins.
-FOLDER = "plugins"
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """`path` of the user's, named by `key`; `place` is where it lies in the generated project."""
+
+    key: str
+    path: Path
+    place: str
+
+
+def require_plugin_files(provider: Provider) -> None:
+    """Raises UsageError for a file that is not there or a name that two files have."""
+    seen: set[str] = set()
+    for file in _files(provider.plugin):
+        if not file.path.is_file():
+            raise UsageError(
+                "there is no such file",
+                where=f"{file.key}, {file.path}",
+                hint="name the files of the plugin, relative to the project file",
+            )
+        if file.place in seen:
+            raise UsageError(
+                f"two files are called {file.path.name}",
+                where=file.key,
+                hint="files of a plugin lie in one folder, its licences in another: name each once",
+            )
+        seen.add(file.place)
 
 
 def plugin_digests(provider: Provider) -> dict[str, str]:
-    """SHA-256 of each file of a plugin, by name; none for the runtime's own providers.
+    """SHA-256 of each file of a plugin, by its place; none for the runtime's own providers.
 
-    Raises UsageError for a file that is not there or a name that two files have.
+    Raises UsageError as `require_plugin_files` does, and HostFileError.
     """
+    require_plugin_files(provider)
     found: dict[str, str] = {}
-    for key, path in _files(provider.plugin):
-        if not path.is_file():
-            raise UsageError(
-                "there is no such file",
-                where=f"{key}, {path}",
-                hint="name the libraries of the plugin, relative to the project file",
-            )
-        if path.name in found:
-            raise UsageError(
-                f"two files are called {path.name}",
-                where=key,
-                hint="files of a plugin lie in one folder: name each once",
-            )
-        with host_file_errors(path):
-            found[path.name] = sha256_file(path)
+    for file in _files(provider.plugin):
+        with host_file_errors(file.path):
+            found[file.place] = sha256_file(file.path)
     return found
 
 
 def copy_plugins(folder: Path, providers: Mapping[str, Provider]) -> None:
     """Copies the files of all plugins below `folder`."""
-    for name, provider in providers.items():
-        for _, path in _files(provider.plugin):
-            place = folder / FOLDER / name / path.name
+    for provider in providers.values():
+        for file in _files(provider.plugin):
+            place = folder / file.place
             place.parent.mkdir(parents=True, exist_ok=True)
-            copy_file(path, place, mode=0o644)
+            copy_file(file.path, place, mode=0o644)
 
 
-def _files(plugin: Plugin | None) -> Iterator[tuple[str, Path]]:
+def _files(plugin: Plugin | None) -> Iterator[_File]:
+    """The project's installation puts `plugins` below lib, and `licenses` as it is."""
     if plugin is None:
         return
-    yield f"plugins.{plugin.name}.library", plugin.library
-    for index, path in enumerate(plugin.files):
-        yield f"plugins.{plugin.name}.files[{index}]", path
+    key, libraries = f"plugins.{plugin.name}", f"plugins/{plugin.name}"
+    yield _File(
+        key=f"{key}.library", path=plugin.library, place=f"{libraries}/{plugin.library.name}"
+    )
+    named = (
+        ("files", plugin.files, libraries),
+        ("licenses", plugin.licenses, f"licenses/{libraries}"),
+    )
+    for setting, paths, folder in named:
+        for index, path in enumerate(paths):
+            yield _File(key=f"{key}.{setting}[{index}]", path=path, place=f"{folder}/{path.name}")

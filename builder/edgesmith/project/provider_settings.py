@@ -52,6 +52,12 @@ class PluginSettings(Section):
         " in the bundle.",
         strict=False,
     )
+    licenses: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (),
+        description="Licence texts that must go with library and files; they lie below"
+        " licenses/plugins/NAME in the bundle.",
+        strict=False,
+    )
     needs: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         (),
         description="Libraries that it needs and that only devices have, such as a driver's"

@@ -52,6 +52,7 @@ def _plugin(name: str, settings: PluginSettings, folder: Path) -> Plugin:
         name=name,
         library=folder / settings.library,
         files=tuple(folder / file for file in settings.files),
+        licenses=tuple(folder / file for file in settings.licenses),
         device=MappingProxyType(dict(settings.device)),
         needs=settings.needs,
     )

@@ -57,6 +57,7 @@ Clock clock_of(const RunSpec& spec) {
 json effective_json(const RunSpec& spec, const SessionSettings& settings, const Session& session,
                     const ModelIo& io) {
   json result = {{"provider", session.provider()},
+                 {"provider_options", json::object()},
                  {"fallbacks", fallbacks_json(session)},
                  {"threads", spec.threads},
                  {"cpus", nullptr},
@@ -66,6 +67,9 @@ json effective_json(const RunSpec& spec, const SessionSettings& settings, const 
                  {"batch", io.batch()},
                  {"outputs", io.preallocated() ? "preallocated" : "allocated-per-run"},
                  {"reasons", {{"placement", "found in the first process only"}}}};
+  for (const ProviderSettings& one : spec.providers) {
+    if (one.name == session.provider()) result["provider_options"] = one.options;
+  }
   if (spec.outside_library) {
     const std::string& path = spec.providers.front().library;
     result["unverified_library"] = path.substr(path.rfind('/') + 1);

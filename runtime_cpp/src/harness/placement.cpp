@@ -135,7 +135,11 @@ void put_assigned(const Session& session, Profile& profile) {
   const Result<std::vector<ProviderNodes>> assigned = session.placement();
   if (!assigned || session.provider() == "cpu") return;
   profile.placement = json::object();
-  for (const ProviderNodes& one : *assigned) profile.placement[one.provider] = one.count();
+  profile.elsewhere = json::object();
+  for (const ProviderNodes& one : *assigned) {
+    profile.placement[one.provider] = one.count();
+    if (one.provider != session.runtime_provider()) profile.elsewhere[one.provider] = one.operators;
+  }
 }
 
 }  // namespace
