@@ -133,10 +133,7 @@ class Pipeline:
 
     def generated(self, target: str) -> StageResult[GeneratedProject]:
         from edgesmith.build_stages import generate_stage
-        from edgesmith.generate.plugins import require_plugin_files
 
-        for provider in self.project.target(target).providers.values():
-            require_plugin_files(provider)
         return self._once(
             generate_stage(
                 self.project,
@@ -164,16 +161,20 @@ class Pipeline:
         return self._compilers[target]
 
     def require_tools(self, targets: Iterable[str]) -> None:
-        """Nothing is begun that lacks a compiler, a runtime of its own, or offline a download.
+        """Nothing is begun that lacks a compiler, a file of the project, or offline a download.
 
         Raises ToolchainError and UsageError.
         """
+        from edgesmith.generate.plugins import require_plugin_files
+
         if self.dry_run:
             return
         targets = tuple(targets)
         for target in targets:
             self._target(target)
             self.compiler(target)
+            for provider in self.project.target(target).providers.values():
+                require_plugin_files(provider)
         if not self.context.offline:
             return
         from edgesmith.compile.downloads import require_downloads

@@ -157,7 +157,7 @@ def test_a_missing_file_is_told_before_anything_is_made(built: Edgesmith, tmp_pa
     done = Edgesmith(folder=folder, cache=built.cache)("build", "--target", "plugged")
     assert done.code == 2
     assert "there is no such file" in done.err and "plugins.sample.library" in done.err
-    assert not (folder / "build" / "digits").exists()
+    assert [path.name for path in (folder / "build" / "digits").iterdir()] == [".lock"]
 
 
 def test_the_harness_and_the_program_use_it(plugged: Path, tmp_path: Path) -> None:
