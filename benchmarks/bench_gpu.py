@@ -12,11 +12,10 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from measure import verdict
+from measure import harness_p50, verdict
 
 HERE = Path(__file__).parent
 ROUNDS, SECONDS, LIMIT = 7, 3.0, 1.05
@@ -29,9 +28,9 @@ def main(bundle: Path) -> int:
     for variant in manifest["variants"]:
         pairs = []
         for number in range(ROUNDS):
-            sides = (harness_p50, python_p50) if number % 2 == 0 else (python_p50, harness_p50)
+            sides = (ours_p50, python_p50) if number % 2 == 0 else (python_p50, ours_p50)
             found = {side: side(bundle, manifest, variant) for side in sides}
-            pairs.append((found[harness_p50], found[python_p50]))
+            pairs.append((found[ours_p50], found[python_p50]))
         harness, python = (statistics.median(side) for side in zip(*pairs, strict=True))
         name = f"{manifest['model']['name']} {variant['name']} by {variant['provider']}"
         print(f"{name}: p50 harness {harness / 1e6:.3f} ms, Python {python / 1e6:.3f} ms")
@@ -40,19 +39,10 @@ def main(bundle: Path) -> int:
     return 0 if held else 1
 
 
-def harness_p50(bundle: Path, manifest: dict[str, Any], variant: dict[str, Any]) -> float:
+def ours_p50(bundle: Path, manifest: dict[str, Any], variant: dict[str, Any]) -> float:
     """The harness' p50 in ns; fails unless the variant's provider runs it."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        subprocess.run(
-            [bundle / "bin" / "harness", "bench", "--variant", variant["name"],
-             "--require-provider", "--processes", "1", "--min-seconds", str(SECONDS),
-             "--json", report],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        run = json.loads(report.read_text())["runs"][0]
-    return float(run["latency"]["percentiles"]["50"]["value"])
+    named = ("--variant", str(variant["name"]), "--require-provider")
+    return harness_p50(bundle, *named, "--min-seconds", str(SECONDS))
 
 
 def python_p50(bundle: Path, manifest: dict[str, Any], variant: dict[str, Any]) -> float:

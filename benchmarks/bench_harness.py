@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from measure import verdict
+from measure import harness_p50, verdict
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -83,9 +83,9 @@ def compare_latency(case: Case, rounds: int, seconds: float) -> bool:
     """Median of the rounds' ratios of p50, with its interval over rounds."""
     pairs = []
     for number in range(rounds):
-        order = (harness_p50, python_p50) if number % 2 == 0 else (python_p50, harness_p50)
+        order = (ours_p50, python_p50) if number % 2 == 0 else (python_p50, ours_p50)
         found = {side: side(case, seconds) for side in order}
-        pairs.append((found[harness_p50], found[python_p50]))
+        pairs.append((found[ours_p50], found[python_p50]))
     ratios = [harness / python for harness, python in pairs]
     low, high = interval(ratios)
     harness, python = (statistics.median(side) for side in zip(*pairs, strict=True))
@@ -106,19 +106,12 @@ def interval(values: list[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def harness_p50(case: Case, seconds: float) -> float:
+def ours_p50(case: Case, seconds: float) -> float:
     """The harness' p50 in ns, from one process."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        subprocess.run(
-            [case.bundle / "bin" / "harness", "bench", "--variant", case.variant, "--threads", "1",
-             "--processes", "1", "--min-seconds", str(seconds), "--min-iterations", "50",
-             "--json", report],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        run = json.loads(report.read_text())["runs"][0]
-    return float(run["latency"]["percentiles"]["50"]["value"])
+    return harness_p50(
+        case.bundle, "--variant", case.variant, "--threads", "1",
+        "--min-seconds", str(seconds), "--min-iterations", "50",
+    )  # fmt: skip
 
 
 def python_p50(case: Case, seconds: float) -> float:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_project import write_project
-from measure import verdict
+from measure import harness_p50, verdict
 
 HERE = Path(__file__).parent
 NETWORKS = {
@@ -137,10 +137,10 @@ def compared(
     """Medians of the rounds' ratios against the limits."""
     bundle = bundles["openvino"]
     run: dict[str, Callable[[], float]] = {
-        "harness": lambda: harness_p50(bundle, variant, "openvino", seconds),
+        "harness": lambda: provider_p50(bundle, variant, "openvino", seconds),
         f"OpenVINO {SAME_RELEASE}": lambda: api_p50(sides.same, bundle, variant, seconds),
         "newest OpenVINO": lambda: api_p50(sides.newest, bundle, variant, seconds),
-        "cpu provider": lambda: harness_p50(bundles["cpu"], variant, "cpu", seconds),
+        "cpu provider": lambda: provider_p50(bundles["cpu"], variant, "cpu", seconds),
     }
     times: dict[str, list[float]] = {name: [] for name in run}
     for number in range(rounds):
@@ -163,20 +163,12 @@ def compared(
     return held
 
 
-def harness_p50(bundle: Path, variant: str, provider: str, seconds: float) -> float:
-    """The harness' p50 in ns, from one process."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        subprocess.run(
-            [bundle / "bin" / "harness", "bench", "--variant", variant, "--provider", provider,
-             "--require-provider", "--threads", "1", "--processes", "1",
-             "--min-seconds", str(seconds), "--min-iterations", "20", "--json", report],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        run = json.loads(report.read_text())["runs"][0]
-    return float(run["latency"]["percentiles"]["50"]["value"])
+def provider_p50(bundle: Path, variant: str, provider: str, seconds: float) -> float:
+    """The harness' p50 in ns by one provider."""
+    return harness_p50(
+        bundle, "--variant", variant, "--provider", provider, "--require-provider",
+        "--threads", "1", "--min-seconds", str(seconds), "--min-iterations", "20",
+    )  # fmt: skip
 
 
 def api_p50(python: Path, bundle: Path, variant: str, seconds: float) -> float:

@@ -1,11 +1,13 @@
-"""Measures whole processes: wall and CPU seconds, as medians over several runs."""
+"""Measures processes: wall and CPU seconds of whole ones, the p50 that a harness reports."""
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +41,16 @@ def measure(
     return Timing(
         wall_s=statistics.median(walls), cpu_s=statistics.median(cpus), walls_s=tuple(walls)
     )
+
+
+def harness_p50(bundle: Path, *words: str) -> float:
+    """p50 in ns of one process of the bundle's harness; `words` choose what it measures."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        argv = [bundle / "bin" / "harness", "bench", "--processes", "1", "--json", report, *words]
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+        run = json.loads(report.read_text())["runs"][0]
+    return float(run["latency"]["percentiles"]["50"]["value"])
 
 
 def verdict(name: str, value: float, limit: float, unit: str) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
-from safetensors.numpy import save_file
 
 from edgesmith.events import EventStream
 from edgesmith.model import onnx_file
@@ -19,25 +18,12 @@ from edgesmith.quantize.half.convert import convert_to_half
 from edgesmith.quantize.half.plan import Plan
 from edgesmith.quantize.half.reading import read_graph
 from edgesmith.quantize.half.result import HalfModel
-from edgesmith.quantize.prepare import prepare
-from int8_files import Array, drawn, model_of
+from int8_files import Array, drawn, files_of, model_of
 
 node = helper.make_node
 ROWS = drawn(8, 3, 16, seed=3)
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 LOWEST = np.float32(np.finfo(np.float32).min)
-
-
-def files_of(folder: Path, model: onnx.ModelProto, samples: Mapping[str, Array]) -> Path:
-    """The samples' file, beside the prepared model."""
-    folder.mkdir(exist_ok=True)
-    onnx.save(model, folder / "source.onnx")
-    prepare(folder / "source.onnx", folder / "prepared.onnx")
-    count = len(next(iter(samples.values())))
-    metadata = {"format": "edgesmith-samples", "schema_version": "1.0", "count": str(count)}
-    stacked = {f"inputs/{name}": array for name, array in samples.items()}
-    save_file(stacked, folder / "samples.safetensors", metadata)
-    return folder / "samples.safetensors"
 
 
 def half_of(

@@ -88,6 +88,18 @@ def int8_of(
     return made.path.rename(folder / "int8.onnx")
 
 
+def files_of(folder: Path, model: onnx.ModelProto, samples: Mapping[str, Array]) -> Path:
+    """The samples' file, beside the prepared model."""
+    folder.mkdir(exist_ok=True)
+    onnx.save(model, folder / "source.onnx")
+    prepare(folder / "source.onnx", folder / "prepared.onnx")
+    count = len(next(iter(samples.values())))
+    metadata = {"format": "edgesmith-samples", "schema_version": "1.0", "count": str(count)}
+    stacked = {f"inputs/{name}": array for name, array in samples.items()}
+    save_file(stacked, folder / "samples.safetensors", metadata)
+    return folder / "samples.safetensors"
+
+
 def quantizer_of(
     folder: Path,
     model: onnx.ModelProto,
@@ -99,17 +111,8 @@ def quantizer_of(
     events: EventStream | None = None,
 ) -> Quantizer:
     """What quantizes the model with these samples."""
-    folder.mkdir(exist_ok=True)
-    onnx.save(model, folder / "source.onnx")
-    prepare(folder / "source.onnx", folder / "prepared.onnx")
-    count = len(next(iter(samples.values())))
-    metadata = {"format": "edgesmith-samples", "schema_version": "1.0", "count": str(count)}
-    stacked = {f"inputs/{name}": array for name, array in samples.items()}
-    save_file(stacked, folder / "samples.safetensors", metadata)
-    found = observe(
-        folder / "prepared.onnx", folder / "samples.safetensors", events=EventStream(),
-        threads=threads,
-    )  # fmt: skip
+    stored = files_of(folder, model, samples)
+    found = observe(folder / "prepared.onnx", stored, events=EventStream(), threads=threads)
     return Quantizer(
         prepared=folder / "prepared.onnx",
         found=found,

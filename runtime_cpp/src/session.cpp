@@ -20,6 +20,19 @@ Ort::MemoryInfo memory_at(const MemoryPlace& place) {
   return {place.name.c_str(), OrtDeviceAllocator, place.device, OrtMemTypeDefault};
 }
 
+/// A value that no operator takes is the samples' fault; a GPU without memory is neither theirs nor
+/// the model's.
+Error run_error(const std::string& provider, const std::exception& failure) {
+  const auto* by_runtime = dynamic_cast<const Ort::Exception*>(&failure);
+  const bool refused =
+      by_runtime != nullptr && by_runtime->GetOrtErrorCode() == ORT_INVALID_ARGUMENT;
+  if (provider == "cpu" || refused) {
+    return model_error(std::string("inference failed: ") + failure.what());
+  }
+  return {ErrorCode::kHarness,
+          "inference by provider '" + provider + "' failed: " + failure.what()};
+}
+
 }  // namespace
 
 struct Session::State {
@@ -343,7 +356,7 @@ Status Session::run() {
     }
     return Done{};
   } catch (const std::exception& failure) {
-    return model_error(std::string("inference failed: ") + failure.what());
+    return run_error(state_->loaded->provider, failure);
   }
 }
 

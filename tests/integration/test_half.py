@@ -19,7 +19,6 @@ from half_files import (
     LOWEST,
     ROWS,
     everything,
-    files_of,
     half_of,
     kinds,
     least_db,
@@ -29,7 +28,7 @@ from half_files import (
     overflowing,
     reasons,
 )
-from int8_files import IMAGES, Array, drawn, model_of, three_convs
+from int8_files import IMAGES, Array, drawn, files_of, model_of, three_convs
 
 
 def test_convolutions_are_converted_between_two_casts(tmp_path: Path) -> None:

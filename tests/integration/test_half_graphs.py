@@ -20,7 +20,6 @@ from half_files import (
     HALF,
     ROWS,
     everything,
-    files_of,
     half_of,
     kinds,
     least_db,
@@ -30,7 +29,7 @@ from half_files import (
     overflowing,
     reasons,
 )
-from int8_files import IMAGES, drawn, model_of
+from int8_files import IMAGES, drawn, files_of, model_of
 
 
 def branches(*, loop: bool) -> onnx.ModelProto:

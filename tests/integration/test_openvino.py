@@ -144,6 +144,12 @@ def test_an_operator_that_openvino_lacks_runs_on_the_cpu(
     others = len(middle) + 1
     assert split["placement"] == {OPENVINO: others, CPU: 1}
     assert split["elsewhere"] == {CPU: {missing: 1}}
+    # As the bundle sets it up, although the model is another.
+    assert (
+        split["provider_options"]
+        == manifest_of(openvino_bundle)["providers"]["openvino"]["options"]
+    )
+    assert split["provider_options"]["precision"] == "FP32"
     assert set(whole["placement"]) == {CPU} and whole["elsewhere"] == {}
     found, wanted = (_outputs(openvino_bundle, words, tmp_path, p) for p in ("openvino", "cpu"))
     assert sqnr_db(found, wanted) > 100

@@ -176,6 +176,9 @@ def test_the_harness_and_the_program_use_it(plugged: Path, tmp_path: Path) -> No
     (found,), (wanted,) = load_file(by_plugin).values(), load_file(by_cpu).values()
     assert np.abs(found - wanted).max() <= 1e-5 * np.abs(wanted).max()
     assert (run_in(plugged, "harness", "verify").lines) == []
+    required = run_in(plugged, "harness", "verify", "--require-provider")
+    assert required.code == 8
+    assert "does not run all nodes: " in required.err and f"Conv on {CPU}" in required.err
     app = run_in(plugged, "digits-app", "--json")
     assert (app.code, app.lines) == (0, [])
 
@@ -251,9 +254,11 @@ def test_a_failure_to_load_is_told(by_sample: Callable[..., Said]) -> None:
 def test_a_failure_to_run_is_told_and_never_green(by_sample: Callable[..., Said]) -> None:
     """In the middle of a measurement there is no other provider to fall back to."""
     said = by_sample("--provider-option", "fail=run")
-    assert said.code != 0
+    assert said.code == 8
     assert said.run["verdict"] == "failed"
-    assert f"{SAMPLE} fails each run" in said.run["error"]["message"]
+    message = said.run["error"]["message"]
+    assert "inference by provider 'sample' failed: " in message
+    assert f"{SAMPLE} fails each run" in message
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,15 @@ def read_sample(path: Path, index: int) -> tuple[dict[str, Array], dict[str, Arr
     """(inputs, outputs) of one sample."""
     samples = Samples(path)
     return samples.group(INPUTS, index), samples.group(OUTPUTS, index)
+
+
+def calibration_samples(path: Path) -> Samples:
+    """The samples to calibrate with; raises ModelError where there are none."""
+    source = Samples(path)
+    if not source.count:
+        raise ModelError(
+            "there are no calibration samples",
+            where="data.calibration",
+            hint="let it yield some: a hundred are usual",
+        )
+    return source

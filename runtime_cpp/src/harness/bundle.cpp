@@ -111,18 +111,9 @@ json listed_bytes(const Manifest& manifest, const Variant& variant) {
   return total;
 }
 
-}  // namespace
-
-Result<Bundle> open_bundle(const Options& options) {
+/// The bundle that this program lies in.
+Result<Bundle> bundle_beside() {
   Bundle bundle;
-  if (!options.model_path.empty()) {
-    Variant variant;
-    variant.name = fs::path(options.model_path).stem().string();
-    bundle.manifest.model_name = variant.name;
-    bundle.manifest.variants = {variant};
-    bundle.manifest.metrics = {"top1"};
-    return bundle;
-  }
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (error) return Error{ErrorCode::kFileSystem, "cannot find this program: " + error.message()};
@@ -144,6 +135,30 @@ Result<Bundle> open_bundle(const Options& options) {
   bundle.manifest.id = sha256_hex(*text);
   if (bundle.manifest.metrics.empty()) bundle.manifest.metrics = {"top1"};
   return bundle;
+}
+
+/// A bundle of the one model. If this program lies in another bundle, providers are set up as that
+/// one sets them up; its plugins are its own.
+Bundle loose_bundle(const std::string& model_path) {
+  Bundle bundle;
+  Variant variant;
+  variant.name = fs::path(model_path).stem().string();
+  bundle.manifest.model_name = variant.name;
+  bundle.manifest.variants = {variant};
+  bundle.manifest.metrics = {"top1"};
+  // Loose models need no bundle, so that a damaged one is nothing to tell.
+  const Result<Bundle> beside = bundle_beside();
+  if (!beside) return bundle;
+  for (const auto& [name, settings] : beside->manifest.providers) {
+    if (settings.library.empty()) bundle.manifest.providers[name] = settings;
+  }
+  return bundle;
+}
+
+}  // namespace
+
+Result<Bundle> open_bundle(const Options& options) {
+  return options.model_path.empty() ? bundle_beside() : loose_bundle(options.model_path);
 }
 
 Result<Workload> open_workload(const Bundle& bundle, const Options& options,

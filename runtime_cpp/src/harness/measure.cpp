@@ -246,12 +246,7 @@ class Measurement {
       }
       document_["effective"]["reasons"].erase("placement");
       document_["profile"] = std::move(profile->operators);
-      if (spec_.require_provider && !profile->misplaced.empty()) {
-        return Error{ErrorCode::kHarness,
-                     "provider '" + spec_.provider +
-                         "' is required, and does not run all nodes: " + profile->misplaced};
-      }
-      return Done{};
+      return spec_.require_provider ? require_all_nodes(spec_.provider, *profile) : Done{};
     }
     // Without a folder for temporary files the measurement still stands; a profile that was asked
     // for is a failure.

@@ -194,6 +194,13 @@ Result<Profile> parse_profile(const std::string& text, const std::string& first)
   }
 }
 
+Status require_all_nodes(const std::string& provider, const Profile& profile) {
+  if (profile.misplaced.empty()) return Done{};
+  return Error{
+      ErrorCode::kHarness,
+      "provider '" + provider + "' is required, and does not run all nodes: " + profile.misplaced};
+}
+
 Result<Profile> profile_session(const RunSpec& spec, const SessionSettings& settings,
                                 const SampleSource& source) {
   auto folder = TemporaryFolder::create();

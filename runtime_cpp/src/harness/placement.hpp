@@ -25,6 +25,9 @@ struct Profile {
 Result<Profile> profile_session(const RunSpec& spec, const SessionSettings& settings,
                                 const SampleSource& source);
 
+/// \return kHarness, with the nodes, if the required `provider` left some to others.
+Status require_all_nodes(const std::string& provider, const Profile& profile);
+
 /// Reads a profile as ONNX Runtime writes it, of a session whose first provider is `first`.
 /// Inferences but the first are counted, if there are several. \return kHarness if it is no such
 /// profile.

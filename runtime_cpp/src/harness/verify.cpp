@@ -7,6 +7,7 @@
 #include "evaluate.hpp"
 #include "no_exceptions.hpp"
 #include "output.hpp"
+#include "placement.hpp"
 #include "provider_choice.hpp"
 #include "report_json.hpp"
 #include "session_settings.hpp"
@@ -72,6 +73,17 @@ void tell_providers(const Session& session, const Options& options, json& docume
   document["fallbacks"] = fallbacks_json(session);
 }
 
+/// Whether the required provider runs all nodes: looked at in a session of its own.
+Status check_placement(const Candidate& candidate, const SessionSettings& settings,
+                       const SampleSource& source) {
+  if (!settings.require_provider) return Done{};
+  RunSpec spec;
+  spec.model_path = candidate.model_path;
+  const Result<Profile> profile = profile_session(spec, settings, source);
+  if (!profile) return profile.error();
+  return require_all_nodes(settings.providers.front().name, *profile);
+}
+
 Status verify(Verification& verification) {
   const Options& options = verification.options;
   json& document = verification.document;
@@ -105,7 +117,9 @@ Status verify(Verification& verification) {
   for (const OutputErrors& output : evaluation->outputs) {
     document["outputs"].push_back(judge_output(output, least, verification));
   }
-  if (!evaluation->outputs.empty() && verification.passed) return Done{};
+  if (!evaluation->outputs.empty() && verification.passed) {
+    return check_placement(candidate, *settings, *source);
+  }
   return Error{ErrorCode::kHarness,
                "the outputs of " + variant.name + " are not what the golden samples expect"};
 }

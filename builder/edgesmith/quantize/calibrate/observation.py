@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgesmith.data.samples import INPUTS, Samples
+from edgesmith.data.samples import INPUTS, calibration_samples
 from edgesmith.errors import ModelError
 from edgesmith.events import EventStream, Progress
 from edgesmith.hashing import sha256_file
@@ -97,13 +97,7 @@ def observe(
     `threads` are ONNX Runtime's, all of this machine's by default. Raises ModelError for a sample
     that the model can't be run with, or that makes a tensor NaN.
     """
-    source = Samples(samples)
-    if not source.count:
-        raise ModelError(
-            "there are no calibration samples",
-            where="data.calibration",
-            hint="let it yield some: a hundred are usual",
-        )
+    source = calibration_samples(samples)
     shapes = {name: array.shape for name, array in source.group(INPUTS, 0).items()}
     watched = watch(onnx_file.load(prepared), operators_to_quantize(), shapes)
     session = numeric.open_session(

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgesmith.data.samples import Samples
-from edgesmith.errors import ModelError
+from edgesmith.data.samples import calibration_samples
 from edgesmith.events import EventStream, Progress
 from edgesmith.model import numeric
 
@@ -44,13 +43,7 @@ def observe_magnitudes(
     threads: int = 0,
 ) -> Magnitudes:
     """Runs the samples; the numbers are found where the tensors are, three leave the session."""
-    source = Samples(samples)
-    if not source.count:
-        raise ModelError(
-            "there are no calibration samples",
-            where="data.calibration",
-            hint="let it yield some: a hundred are usual",
-        )
+    source = calibration_samples(samples)
     session = numeric.open_session(_watched(model, tensors), threads=threads)
     taken = {one.name for one in session.get_inputs()}
     names = [_name(index, what) for index in range(len(tensors)) for what in _TOLD]
