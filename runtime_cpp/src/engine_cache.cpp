@@ -6,12 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "checksum.hpp"
 #include "strict_json.hpp"
 
 namespace edgesmith {
@@ -21,45 +21,13 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kRecord = "edgesmith-engines.json";
-constexpr const char* kLock = ".lock";
+// It also marks a folder as one for engines: what others keep is not ours to remove.
+constexpr const char* kLock = ".edgesmith-engines.lock";
 constexpr std::uint64_t kRecordLimitBytes = std::uint64_t{1} << 20;
 
-/// FNV-1a over 64-bit words: tells damage, not malice; whoever may write here has the device.
-class Checksum {
- public:
-  void add(const char* data, std::size_t bytes) {
-    for (std::size_t i = 0; i < bytes; i += sizeof(std::uint64_t)) {
-      std::uint64_t word = 0;
-      std::memcpy(&word, data + i, std::min(sizeof word, bytes - i));
-      value_ = (value_ ^ word) * 1099511628211ULL;
-    }
-  }
-
-  std::string text() const {
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    std::string digits;
-    for (unsigned shift = 64; shift > 0; shift -= 4) {
-      digits += kDigits[(value_ >> (shift - 4)) & 15U];
-    }
-    return digits;
-  }
-
- private:
-  std::uint64_t value_ = 14695981039346656037ULL;
-};
-
-Result<std::string> checksum_of(const std::string& path) {
-  Result<OpenFile> file = open_file(path);
-  if (!file) return file.error();
-  Checksum sum;
-  std::vector<char> buffer(std::size_t{1} << 20);
-  for (;;) {
-    const ssize_t got = ::read(file->descriptor.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_error("cannot read " + path);
-    if (got == 0) return sum.text();
-    sum.add(buffer.data(), static_cast<std::size_t>(got));
-  }
+/// An open folder as part of a path: whatever its name leads to later.
+std::string inside(const Descriptor& folder) {
+  return "/proc/self/fd/" + std::to_string(folder.get());
 }
 
 /// What a provider left: every regular file, by its path below the folder.
@@ -67,7 +35,7 @@ json files_in(const std::string& folder) {
   json files = json::object();
   std::error_code error;
   for (const auto& entry : fs::recursive_directory_iterator(folder, error)) {
-    const std::string name = fs::relative(entry.path(), folder, error).string();
+    const std::string name = entry.path().lexically_relative(folder).string();
     if (name == kRecord || name == kLock || !entry.is_regular_file(error)) continue;
     const Result<std::string> sum = checksum_of(entry.path().string());
     files[name] = {{"bytes", entry.file_size(error)}, {"checksum", sum ? *sum : ""}};
@@ -141,16 +109,41 @@ Status make_folders(const std::string& root, const std::string& folder) {
   for (const std::string& one : {root, folder}) {
     if (::mkdir(one.c_str(), 0700) != 0 && errno != EEXIST) return cannot_keep(one, errno);
   }
-  if (::access(folder.c_str(), W_OK | X_OK) != 0) return cannot_keep(folder, errno);
   return Done{};
 }
 
-Result<Descriptor> locked(const std::string& folder) {
-  const std::string path = folder + "/" + kLock;
-  Descriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!lock) return cannot_keep(folder, errno);
+Error refused(const std::string& folder, const std::string& reason) {
+  return {ErrorCode::kFileSystem, "cannot keep engines in " + folder + ": " + reason +
+                                      "; name another folder, or remove this one"};
+}
+
+/// Engines are removed and run: whoever could lead this folder elsewhere, or write into it, would
+/// choose which.
+Result<Descriptor> open_own(const std::string& folder) {
+  Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!opened && (errno == ENOTDIR || errno == ELOOP)) return refused(folder, "it is no folder");
+  struct stat facts{};
+  if (!opened || ::fstat(opened.get(), &facts) != 0) return cannot_keep(folder, errno);
+  if (facts.st_uid != ::geteuid()) return refused(folder, "it belongs to another user");
+  if ((facts.st_mode & 022U) != 0) return refused(folder, "other users may write into it");
+  if (::access(inside(opened).c_str(), W_OK | X_OK) != 0) return cannot_keep(folder, errno);
+  return opened;
+}
+
+/// \param name Of the folder, for messages.
+Result<Descriptor> locked(const Descriptor& folder, const std::string& name) {
+  constexpr int kFlags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+  Descriptor lock(::openat(folder.get(), kLock, kFlags));
+  if (!lock && errno == ENOENT && is_empty(inside(folder))) {
+    lock = Descriptor(::openat(folder.get(), kLock, kFlags | O_CREAT, 0600));
+  } else if (!lock && errno == ENOENT) {
+    // Another process may have begun in between.
+    lock = Descriptor(::openat(folder.get(), kLock, kFlags));
+    if (!lock) return refused(name, "it holds what are no engines");
+  }
+  if (!lock) return cannot_keep(name, errno);
   while (::flock(lock.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) return cannot_keep(folder, errno);
+    if (errno != EINTR) return cannot_keep(name, errno);
   }
   return lock;
 }
@@ -160,39 +153,44 @@ Result<Descriptor> locked(const std::string& folder) {
 Result<EngineCache> EngineCache::open(const std::string& root, const std::string& model,
                                       const std::string& provider,
                                       const std::map<std::string, std::string>& made_for) {
-  const Result<std::string> sum = checksum_of(model);
+  const Result<std::string> sum = checksum_of_model(model);
   if (!sum) return Error{ErrorCode::kModelOrData, sum.error().message};
   EngineCache cache;
   cache.folder_ = root + "/" + fs::path(model).stem().string() + "-" + *sum + "-" + provider;
   cache.made_for_ = made_for;
   if (Status status = make_folders(root, cache.folder_); !status) return status.error();
-  Result<Descriptor> lock = locked(cache.folder_);
+  Result<Descriptor> opened = open_own(cache.folder_);
+  if (!opened) return opened.error();
+  cache.opened_ = std::move(*opened);
+  Result<Descriptor> lock = locked(cache.opened_, cache.folder_);
   if (!lock) return lock.error();
   cache.lock_ = std::move(*lock);
   cache.use_ = {"made", cache.folder_, ""};
-  if (is_empty(cache.folder_)) return cache;
-  const std::string reason = unusable(cache.folder_, made_for);
+  const std::string there = inside(cache.opened_);
+  if (is_empty(there)) return cache;
+  const std::string reason = unusable(there, made_for);
   cache.use_ = {reason.empty() ? "used" : "made anew", cache.folder_, reason};
-  if (!reason.empty()) clear(cache.folder_);
+  if (!reason.empty()) clear(there);
   return cache;
 }
 
 Status EngineCache::seal() {
   if (!lock_) {
-    Result<Descriptor> lock = locked(folder_);
+    Result<Descriptor> lock = locked(opened_, folder_);
     if (!lock) return lock.error();
     lock_ = std::move(*lock);
   }
+  const std::string there = inside(opened_);
   // Another process may have made its own engines there since.
-  const bool is_ours = !sealed_ || record_is_for(folder_, made_for_);
-  if (!is_ours || unusable(folder_, made_for_).empty()) {
+  const bool is_ours = !sealed_ || record_is_for(there, made_for_);
+  if (!is_ours || unusable(there, made_for_).empty()) {
     sealed_ = true;
     lock_.reset();
     return Done{};
   }
-  const json record = {{"schema", 1}, {"made_for", made_for_}, {"files", files_in(folder_)}};
+  const json record = {{"schema", 1}, {"made_for", made_for_}, {"files", files_in(there)}};
   const std::string text = record.dump(1, ' ', true, json::error_handler_t::replace) + "\n";
-  Status status = write_file_atomically(folder_ + "/" + kRecord, {text});
+  Status status = write_file_atomically(there + "/" + kRecord, {text});
   sealed_ = true;
   lock_.reset();
   return status;

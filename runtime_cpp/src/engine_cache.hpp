@@ -21,7 +21,8 @@ class EngineCache {
   /// \param root Absolute. It is made where it is not there, for its owner alone.
   /// \param model The model's file, whose contents name the folder.
   /// \param made_for All else that an engine depends on, such as the driver's version.
-  /// \return kFileSystem if the folder cannot be made or written, kModelOrData for the model.
+  /// \return kFileSystem if the folder cannot be made or written, is a link, belongs to another
+  ///         user, may be written by one, or holds what are no engines; kModelOrData for the model.
   static Result<EngineCache> open(const std::string& root, const std::string& model,
                                   const std::string& provider,
                                   const std::map<std::string, std::string>& made_for);
@@ -41,6 +42,7 @@ class EngineCache {
   std::map<std::string, std::string> made_for_;
   EngineCacheUse use_;
   bool sealed_ = false;
+  Descriptor opened_;  ///< The folder.
   Descriptor lock_;
 };
 

@@ -97,6 +97,17 @@ std::string without_code(const std::string& text) {
   return text.substr(start);
 }
 
+/// What OpenVINO says of an option that is no number is the name of the function that read it.
+std::string refusal(const ProviderSettings& one, const std::string& message) {
+  const std::string reason = short_reason(message);
+  if (reason.rfind("sto", 0) != 0) return reason;
+  std::string given;
+  for (const auto& [key, value] : one.options) {
+    given += (given.empty() ? "" : ", ") + key + "=" + value;
+  }
+  return "one of its options should be a number: " + given;
+}
+
 /// Without a fallback: what cannot be used for want of something on the device is left out.
 Status append_one(Ort::SessionOptions& session, const ProviderSettings& one, int threads,
                   ProviderChoice& choice) {
@@ -121,7 +132,7 @@ Status append_one(Ort::SessionOptions& session, const ProviderSettings& one, int
                          !has(message, "is not available");
     // What OpenVINO needs is in the bundle: it fails for what it is told.
     if (is_here || refuses_options(message)) {
-      return Error{ErrorCode::kUsage, "provider '" + one.name + "': " + short_reason(message)};
+      return Error{ErrorCode::kUsage, "provider '" + one.name + "': " + refusal(one, message)};
     }
     choice.missing.push_back({one.name, short_reason(message)});
   }

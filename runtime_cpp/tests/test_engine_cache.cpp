@@ -102,6 +102,73 @@ void another_model_has_a_folder_of_its_own(Checks& checks) {
   CHECK(other && other->use().state == "made" && other->folder() != folder);
 }
 
+void other_weights_are_another_model(Checks& checks) {
+  const Place place;
+  place.write("model.onnx", std::string("before\x0a\x08location\x12\x0bweights.binafter"));
+  const std::string without = make(place);
+  place.write("weights.bin", "some weights");
+  const std::string some = make(place);
+  place.write("weights.bin", "more weights");
+  const std::string more = make(place);
+  CHECK(!without.empty() && without != some && some != more && without != more);
+  place.write("weights.bin", "some weights");
+  CHECK_EQUAL(make(place), some);
+}
+
+void signs_do_not_cancel_each_other(Checks& checks) {
+  const Place place;
+  std::string bytes(64, '\0');
+  place.write("model.onnx", bytes);
+  const std::string plain = make(place);
+  for (const std::size_t last : {15U, 23U}) bytes[last] = '\x80';
+  place.write("model.onnx", bytes);
+  CHECK(make(place) != plain);
+}
+
+/// Why a cache is refused; empty if it is not.
+std::string refusal(const Place& place) {
+  const Result<EngineCache> cache = place.open();
+  if (cache || cache.error().code != ErrorCode::kFileSystem) return "";
+  return cache.error().message;
+}
+
+bool says(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+void what_is_not_the_caches_is_left_alone(Checks& checks) {
+  const Place place;
+  const std::string folder = make(place);
+  place.write("precious/file", "precious");
+  fs::remove_all(folder);
+  fs::create_directory_symlink(place.at("precious"), folder);
+  CHECK(says(refusal(place), "it is no folder"));
+  CHECK(fs::exists(place.at("precious/file")) && !fs::exists(place.at("precious/.lock")));
+  fs::remove(folder);
+  fs::rename(place.at("precious"), folder);
+  CHECK(says(refusal(place), "it holds what are no engines"));
+  CHECK(fs::exists(folder + "/file"));
+  CHECK_EQUAL(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 1);
+  fs::remove(folder + "/file");
+  ::chmod(folder.c_str(), 0770);
+  CHECK(says(refusal(place), "other users may write into it"));
+  ::chmod(folder.c_str(), 0700);
+  CHECK_EQUAL(refusal(place), "");
+  if (::geteuid() != 0) return;
+  CHECK_EQUAL(::chown(folder.c_str(), 12345, 12345), 0);
+  CHECK(says(refusal(place), "it belongs to another user"));
+}
+
+void links_among_the_engines_lead_nowhere(Checks& checks) {
+  const Place place;
+  place.write("precious/file", "precious");
+  const std::string folder = make(place);
+  fs::create_directory_symlink(place.at("precious"), folder + "/link");
+  fs::remove(folder + "/edgesmith-engines.json");
+  CHECK_EQUAL(reason_after(place), "the last one was not finished");
+  CHECK(fs::exists(place.at("precious/file")) && !fs::exists(fs::symlink_status(folder + "/link")));
+}
+
 void folders_that_cannot_be_written(Checks& checks) {
   const Place place;
   place.write("engines", "a file");
@@ -136,6 +203,10 @@ int main() {
        {"what_cannot_be_trusted_is_made_anew", what_cannot_be_trusted_is_made_anew},
        {"a_late_seal_leaves_anothers_engines", a_late_seal_leaves_anothers_engines},
        {"another_model_has_a_folder_of_its_own", another_model_has_a_folder_of_its_own},
+       {"other_weights_are_another_model", other_weights_are_another_model},
+       {"signs_do_not_cancel_each_other", signs_do_not_cancel_each_other},
+       {"what_is_not_the_caches_is_left_alone", what_is_not_the_caches_is_left_alone},
+       {"links_among_the_engines_lead_nowhere", links_among_the_engines_lead_nowhere},
        {"folders_that_cannot_be_written", folders_that_cannot_be_written},
        {"where_engines_lie", where_engines_lie}});
 }
