@@ -177,7 +177,8 @@ bool refuses_options(const std::string& message) {
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   for (const std::string_view part :
        {"unknown provider option", "unknown option", "invalid value for", "invalid provider option",
-        "failed to parse provider option", "unwanted", "invalid option"}) {
+        "failed to parse provider option", "unwanted", "invalid option",
+        "couldn't create directory"}) {
     if (has(text, part)) return true;
   }
   // How plugins say it, whatever their words.

@@ -86,6 +86,8 @@ struct Session::State {
   static Status note_loaded(Loaded& loaded, const ProviderChoice& choice,
                             const SessionSettings& settings);
 
+  static bool is_idle(const Loaded& loaded, const ProviderChoice& choice);
+
   explicit State(std::shared_ptr<Loaded> shared)
       : loaded(std::move(shared)),
         binding(loaded->session),
@@ -164,6 +166,16 @@ Status Session::State::note_loaded(Loaded& loaded, const ProviderChoice& choice,
   return Done{};
 }
 
+/// Whether the first provider runs nothing, although there are nodes.
+bool Session::State::is_idle(const Loaded& loaded, const ProviderChoice& choice) {
+  if (choice.active.empty() || !loaded.placement_recorded) return false;
+  const std::string& first = choice.active.front().runtime_name;
+  const auto parts = loaded.session.GetEpGraphAssignmentInfo();
+  return !parts.empty() && std::none_of(parts.begin(), parts.end(), [&](const auto& part) {
+    return part.GetEpName() == first && !part.GetNodes().empty();
+  });
+}
+
 /// Makes the session with the providers that can be used. What a provider lacks may show only when
 /// the session is made, such as a GPU behind libraries that are there: then without it.
 Status Session::State::load(Loaded& loaded, const std::string& model_path,
@@ -188,8 +200,10 @@ Status Session::State::load(Loaded& loaded, const std::string& model_path,
     }
     try {
       loaded.session = Ort::Session(loaded.env, model_path.c_str(), options);
-      loaded.placement_recorded = settings.record_placement && api_version() >= kPlacementApi;
-      return note_loaded(loaded, choice, settings);
+      loaded.placement_recorded = records_placement(settings);
+      if (!is_idle(loaded, choice)) return note_loaded(loaded, choice, settings);
+      loaded.fallbacks.push_back(
+          {choice.active.front().settings.name, "it takes none of the model's nodes"});
     } catch (const std::exception& failure) {
       if (choice.active.empty()) throw;
       // A model that the cpu cannot load either is no provider's fault: throws.
@@ -200,11 +214,11 @@ Status Session::State::load(Loaded& loaded, const std::string& model_path,
                      "provider '" + provider + "': " + short_reason(failure.what())};
       }
       loaded.fallbacks.push_back({provider, short_reason(failure.what())});
-      wanted.clear();
-      if (settings.require_provider) continue;
-      for (std::size_t i = 1; i < choice.active.size(); ++i) {
-        wanted.push_back(choice.active[i].settings);
-      }
+    }
+    wanted.clear();
+    if (settings.require_provider) continue;
+    for (std::size_t i = 1; i < choice.active.size(); ++i) {
+      wanted.push_back(choice.active[i].settings);
     }
   }
 }

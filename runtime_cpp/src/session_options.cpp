@@ -16,6 +16,13 @@ GraphOptimizationLevel to_runtime(OptimizationLevel level) {
   return ORT_ENABLE_ALL;
 }
 
+/// Also where it decides whether a provider does anything at all.
+bool records_placement(const SessionSettings& settings) {
+  const bool asks_for_others =
+      !settings.providers.empty() && settings.providers.front().name != "cpu";
+  return (settings.record_placement || asks_for_others) && api_version() >= kPlacementApi;
+}
+
 Ort::SessionOptions make_options(const SessionSettings& settings) {
   Ort::SessionOptions options;
   options.SetIntraOpNumThreads(settings.threads);
@@ -31,7 +38,7 @@ Ort::SessionOptions make_options(const SessionSettings& settings) {
     options.AddConfigEntry(key.c_str(), value.c_str());
   }
   if (!settings.profile_prefix.empty()) options.EnableProfiling(settings.profile_prefix.c_str());
-  if (settings.record_placement && api_version() >= kPlacementApi) {
+  if (records_placement(settings)) {
     options.AddConfigEntry("session.record_ep_graph_assignment_info", "1");
   }
   return options;

@@ -13,6 +13,9 @@ GraphOptimizationLevel to_runtime(OptimizationLevel level);
 /// All but the execution providers.
 Ort::SessionOptions make_options(const SessionSettings& settings);
 
+/// Whether a session notes which provider gets which nodes.
+bool records_placement(const SessionSettings& settings);
+
 /// The level for the providers that are used.
 OptimizationLevel level_for(const SessionSettings& settings, const ProviderChoice& choice);
 

@@ -76,6 +76,7 @@ void usage_errors(Checks& checks) {
       {"bench", "--shape", "batch"},
       {"bench", "--processes", "0"},
       {"bench", "--model", "m.onnx"},
+      {"bench", "--engine-cache", ""},
       {"verify", "--threads", "1"},
       {"info", "extra"}};
   for (const auto& arguments : wrong) {

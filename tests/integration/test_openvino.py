@@ -172,7 +172,10 @@ def _outputs(bundle: Path, words: tuple[str, ...], folder: Path, provider: str) 
     [
         ({"num_stream": "1"}, 2, "provider 'openvino': Invalid provider_option key: num_stream"),
         ({"precision": "FP16"}, 2, "Unsupported inference precision"),
+        ({"num_streams": "x"}, 2, "one of its options should be a number: device_type=CPU, num"),
+        ({"cache_dir": "/proc/engines"}, 2, "provider 'openvino': "),
         ({"device_type": "GPU"}, 0, "provider openvino is not used: Device GPU is not available"),
+        ({"device_type": "NOTHING"}, 0, "is not used: it takes none of the model's nodes; cpu"),
     ],
     ids=lambda one: "=".join(*one.items()) if isinstance(one, dict) else "",
 )

@@ -168,6 +168,8 @@ def test_the_report_shows_what_was_not_used(accelerated: Edgesmith, cuda_bundle:
     shown = accelerated.ok("bench", "--device", "gpu").out
     line = FALLBACK.format("tensorrt", "libcublas.so.13").removeprefix("harness: ")
     assert f"int8: {line}" in shown
+    # What the CPU's speed says is not said of the GPU.
+    assert "in the place of cuda" in " ".join(shown.split())
     required = Edgesmith(
         folder=accelerated.folder,
         cache=accelerated.cache,

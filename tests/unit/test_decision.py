@@ -59,6 +59,16 @@ def test_the_table_of_cases(
     assert decision.advice or ship == "int8"
 
 
+def test_another_providers_speed_decides_nothing() -> None:
+    report = report_with()
+    fallen_back = next(run for run in report["runs"] if run["requested"]["variant"] == "int8")
+    fallen_back["requested"]["provider"] = "cuda"
+    decision = decide(report, accuracy_budget=0.01)
+    assert (decision.outcome, decision.ship) == ("not-comparable", None)
+    assert decision.reason == "int8 was run by cpu in the place of cuda"
+    assert "where cuda can be used" in decision.advice
+
+
 def test_rounding_noise_does_not_break_the_budget() -> None:
     loss = 0.982 - 0.972
     assert loss > 0.01

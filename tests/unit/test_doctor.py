@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import platform
 import re
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from edgesmith.cli.main import main
 from edgesmith.compile import downloads
 from edgesmith.devices.probe import DeviceFacts
 from edgesmith.devices.transport import Transport
@@ -260,3 +262,20 @@ def test_a_device_that_does_not_answer(project_file: Path, monkeypatch: pytest.M
     (check,) = check_device(project.device("desk"), project.target("host"), EventStream())
     assert "no route to it" in check.found and not check.passed
     assert check.exit_code == DeviceError.exit_code
+
+
+def test_a_device_stands_for_its_target(
+    project_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with project_file.open("a") as file:
+        file.write(
+            '[targets.gpu]\nplatform = "linux-x86_64-cuda"\n'
+            '[devices.gpu]\ntarget = "gpu"\ntransport = "local"\n'
+        )
+    looked_at: dict[tuple[str, ...], set[str]] = {}
+    monkeypatch.setattr("edgesmith.doctor.device.check_device", lambda *arguments: [])
+    for words in (("--device", "gpu"), ("--device", "gpu", "--target", "host")):
+        main(["doctor", "--project", str(project_file), "--format", "json", *words])
+        checks = json.loads(capsys.readouterr().out)["checks"]
+        looked_at[words] = {c["part"] for c in checks if c["part"].startswith("target")}
+    assert list(looked_at.values()) == [{"target gpu"}, {"target host"}]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edgesmith.doctor.check import Check
+    from edgesmith.project.project import Device, Project
 
 NOT_FOR = "not for: musl systems, ARMv6, microcontrollers, Android, macOS and Windows devices"
 
@@ -73,11 +74,20 @@ def _project_checks(arguments: argparse.Namespace, session: Session) -> list[Che
     if project.settings.devices:
         devices = [project.device(name) for name in project.device_names(arguments.device)]
     checks = list(check_project(project, session.events))
-    for name in project.target_names(arguments.target):
+    for name in _targets(arguments, project, devices):
         checks += check_target(project.target(name), offline=session.offline)
     for device in devices:
         checks += check_device(device, project.target(device.target), session.events)
     return checks
+
+
+def _targets(
+    arguments: argparse.Namespace, project: Project, devices: list[Device]
+) -> tuple[str, ...]:
+    """Devices that were named stand for their own targets."""
+    if arguments.device and not arguments.target:
+        return tuple(dict.fromkeys(device.target for device in devices))
+    return project.target_names(arguments.target)
 
 
 def _lines(checks: list[Check]) -> Iterator[str]:

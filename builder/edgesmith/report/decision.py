@@ -124,6 +124,8 @@ def _judge(one: ComparisonView, budget: float) -> Decision:
     ship: str | None
     if "failed" in (one.candidate.verdict, one.baseline.verdict):
         outcome, ship, reason, advice = _failed(one)
+    elif fallen_back := _fallen_back(one):
+        outcome, ship, reason, advice = _by_others(fallen_back)
     elif within is False:
         outcome, ship = "ship-baseline", names[1]
         reason = f"{names[0]} loses {_loss(one)}, more than the budget of {_budget(one, budget)}"
@@ -171,6 +173,22 @@ def _failed(one: ComparisonView) -> tuple[Outcome, None, str, str]:
     failed = one.candidate if one.candidate.verdict == "failed" else one.baseline
     reason = f"the run of {failed.variant} failed: {failed.error}"
     return "not-comparable", None, reason, "mend the failure and measure again"
+
+
+def _fallen_back(one: ComparisonView) -> list[RunView]:
+    """Those that another provider ran than the one that was to."""
+    runs = (one.candidate, one.baseline)
+    return [run for run in runs if run.provider != run.asked_provider]
+
+
+def _by_others(runs: list[RunView]) -> tuple[Outcome, None, str, str]:
+    """The speed of another provider is not that of the one that was asked for."""
+    told = " and ".join(
+        f"{run.variant} was run by {run.provider} in the place of {run.asked_provider}"
+        for run in runs
+    )
+    advice = f"measure where {runs[0].asked_provider} can be used, or ask for {runs[0].provider}"
+    return "not-comparable", None, told, advice
 
 
 def _undecided(

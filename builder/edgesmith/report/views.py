@@ -69,6 +69,7 @@ class RunView:
     `anonymous_bytes` the largest of them; an emulated run has none of them, and no conditions: they
     are the emulator's.
     `found` is what the run's scenario found beside latencies; empty for a single stream.
+    `asked_provider` is the one that was to run it, `provider` the one that did.
     `title` is the variant, with its provider where the runs of the report differ in that; then
     `shared_provider` is empty. `placement` counts nodes by ONNX Runtime's provider, `elsewhere`
     those of others than the run's by operator type; `fallbacks` are lines. `copies` is what a run
@@ -100,6 +101,7 @@ class RunView:
     not_readable: tuple[str, ...] = ()
     joules_per_inference: float | None = None
     why_no_latency: str = ""
+    asked_provider: str = ""
     title: str = ""
     shared_provider: str = ""
     placement: Mapping[str, int] = field(default_factory=dict)
@@ -213,6 +215,7 @@ def _run(run: Mapping[str, Any], sizes: Mapping[str, int | None], shared: str) -
         key=run["key"],
         variant=asked["variant"],
         provider=_provider(run),
+        asked_provider=asked["provider"],
         title=asked["variant"] if shared else f"{asked['variant']} by {_provider(run)}",
         shared_provider=shared,
         placement=effective.get("placement") or {},

@@ -247,8 +247,15 @@ std::string* text_of(int code, Options& options) {
   }
 }
 
+std::string option_name(int code) {
+  const auto* found = std::find_if(kLongOptions.begin(), kLongOptions.end(),
+                                   [&](const ::option& one) { return one.val == code; });
+  return std::string("--") + found->name;
+}
+
 Status apply(int code, const std::string& value, Options& options) {
   if (std::string* text = text_of(code, options)) {
+    if (value.empty()) return usage(option_name(code) + " has an empty value");
     *text = value;
     return Done{};
   }

@@ -8,6 +8,7 @@
 #include "edgesmith/session.hpp"
 #include "environment_json.hpp"
 #include "file.hpp"
+#include "provider_choice.hpp"
 #include "report_json.hpp"
 #include "shown.hpp"
 
@@ -52,6 +53,18 @@ std::string accuracy_cell(const json& run) {
     }
   }
   return "-";
+}
+
+/// Whoever reads only the table must not take one provider's figures for another's.
+std::string fallback_lines(const json& effective) {
+  std::string text;
+  for (const json& one : effective.value("fallbacks", json::array())) {
+    const ProviderFallback fallback{one["provider"].get<std::string>(),
+                                    one["reason"].get<std::string>()};
+    text +=
+        "  " + printable(fallback_words(fallback, effective["provider"].get<std::string>())) + "\n";
+  }
+  return text;
 }
 
 }  // namespace
@@ -121,6 +134,7 @@ std::string report_table(const json& report) {
                           : "-",
                8) +
         padded(accuracy_cell(run), 14) + run["verdict"].get<std::string>() + "\n";
+    if (run["effective"].is_object()) text += fallback_lines(run["effective"]);
     if (run["error"].is_object()) {
       text += "  " + printable(run["error"]["message"].get<std::string>()) + "\n";
     }
