@@ -97,10 +97,33 @@ std::string without_code(const std::string& text) {
   return text.substr(start);
 }
 
+/// From behind a position in somebody's sources, "file.cc:306 function(arguments) " or
+/// "file.cpp:114: ".
+std::string without_position(const std::string& text) {
+  for (const std::string_view file : {".cpp:", ".cc:"}) {
+    const std::size_t at = text.rfind(file);
+    if (at == std::string::npos) continue;
+    const std::size_t line_end = text.find_first_not_of("0123456789", at + file.size());
+    if (line_end == std::string::npos) continue;
+    if (text[line_end] == ':') {
+      const std::size_t words = text.find_first_not_of(" \n", line_end + 1);
+      return words == std::string::npos ? text : text.substr(words);
+    }
+    for (const std::string_view function_end : {")> ", ") "}) {
+      const std::size_t end = text.find(function_end, line_end);
+      if (end != std::string::npos) return text.substr(end + function_end.size());
+    }
+  }
+  return text;
+}
+
 /// What OpenVINO says of an option that is no number is the name of the function that read it.
 std::string refusal(const ProviderSettings& one, const std::string& message) {
   const std::string reason = short_reason(message);
-  if (reason.rfind("sto", 0) != 0) return reason;
+  constexpr std::array<std::string_view, 6> kReaders{"stoi",  "stol", "stoll",
+                                                     "stoul", "stof", "stod"};
+  const std::string last_word = reason.substr(reason.rfind(' ') + 1);
+  if (std::find(kReaders.begin(), kReaders.end(), last_word) == kReaders.end()) return reason;
   std::string given;
   for (const auto& [key, value] : one.options) {
     given += (given.empty() ? "" : ", ") + key + "=" + value;
@@ -197,7 +220,7 @@ std::string short_reason(const std::string& message) {
   for (const std::string_view start : {"[ONNXRuntimeError]", "Invalid provider_option"}) {
     if (const std::size_t at = text.rfind(start); at != std::string::npos) text = text.substr(at);
   }
-  text = without_code(text);
+  text = without_position(without_code(text));
   const std::string_view missing = ": cannot open shared object file: No such file or directory";
   if (const std::size_t at = text.find(missing); at != std::string::npos) {
     return "the library " + text.substr(0, at) + " is missing";
