@@ -132,13 +132,14 @@ Result<Descriptor> open_own(const std::string& folder) {
 
 /// \param name Of the folder, for messages.
 Result<Descriptor> locked(const Descriptor& folder, const std::string& name) {
-  constexpr int kFlags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
-  Descriptor lock(::openat(folder.get(), kLock, kFlags));
+  constexpr int kOpen = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+  constexpr int kMake = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_CREAT;
+  Descriptor lock(::openat(folder.get(), kLock, kOpen));
   if (!lock && errno == ENOENT && is_empty(inside(folder))) {
-    lock = Descriptor(::openat(folder.get(), kLock, kFlags | O_CREAT, 0600));
+    lock = Descriptor(::openat(folder.get(), kLock, kMake, 0600));
   } else if (!lock && errno == ENOENT) {
     // Another process may have begun in between.
-    lock = Descriptor(::openat(folder.get(), kLock, kFlags));
+    lock = Descriptor(::openat(folder.get(), kLock, kOpen));
     if (!lock) return refused(name, "it holds what are no engines");
   }
   if (!lock) return cannot_keep(name, errno);

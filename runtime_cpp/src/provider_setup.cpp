@@ -119,7 +119,7 @@ std::string without_position(const std::string& text) {
 
 /// What OpenVINO says of an option that is no number is the name of the function that read it.
 std::string refusal(const ProviderSettings& one, const std::string& message) {
-  const std::string reason = short_reason(message);
+  std::string reason = short_reason(message);
   constexpr std::array<std::string_view, 6> kReaders{"stoi",  "stol", "stoll",
                                                      "stoul", "stof", "stod"};
   const std::string last_word = reason.substr(reason.rfind(' ') + 1);
