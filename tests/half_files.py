@@ -34,7 +34,7 @@ def half_of(
     found = observe(folder / "prepared.onnx", stored, events=EventStream())
     made = convert_to_half(
         folder / "prepared.onnx", folder / "half.onnx", found=found, samples=stored,
-        exclude=frozenset(exclude), events=EventStream(),
+        exclude=frozenset(exclude), rounded_path=folder / "rounded.onnx", events=EventStream(),
     )  # fmt: skip
     written = onnx.load(made.path)
     onnx.checker.check_model(written, full_check=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgesmith.quantize.half.result import HalfModel
 from edgesmith.quantize.judging import Judgement
 from edgesmith.quantize.quantizer import Int8Model
 from edgesmith.quantize.variants import DYNAMIC, HALF
+from edgesmith.values import to_record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,14 @@ class Candidate:
         if isinstance(self.model, HalfModel):
             return HALF
         return "int8" if self.model else DYNAMIC
+
+    def told(self) -> dict[str, Any]:
+        """As it stands in the quantization report."""
+        return {
+            "method": self.method,
+            "accuracy_loss": self.loss,
+            "metrics": [to_record(one) for one in self.judgement.metrics],
+        }
 
 
 def chosen_of(tried: Sequence[Candidate], budget: float) -> Candidate | None:

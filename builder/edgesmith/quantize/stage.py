@@ -24,7 +24,7 @@ from edgesmith.quantize.candidates import Candidate, chosen_of
 from edgesmith.quantize.dynamic import suits
 from edgesmith.quantize.encoding import Encoding, encoding_for
 from edgesmith.quantize.half.convert import convert_to_half
-from edgesmith.quantize.half.result import HalfModel, half_report
+from edgesmith.quantize.half.result import HalfModel, half_report, half_words
 from edgesmith.quantize.judging import Judge
 from edgesmith.quantize.library import operators_to_quantize
 from edgesmith.quantize.limits import require_platform
@@ -131,8 +131,7 @@ def _runs_metrics(project: Project, interpreter: Interpreter) -> dict[str, Any] 
     """What else decides the metrics of the project's own functions; their files are read later."""
     if not python_metrics(project.settings.data.metrics):
         return None
-    depends = list(project.settings.model.depends)
-    return {"depends": depends, "tools": dict(interpreter.versions)}
+    return {"depends": list(project.settings.model.depends), "tools": dict(interpreter.versions)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,20 +312,35 @@ class _Work:
     def _converted(self, path: Path, baseline: tuple[MetricValue, ...], metric: str) -> Candidate:
         observed, calibration = self.inputs.observed(), self.inputs.calibration
         prepared = observed.folder / observed.value.prepared
-        half = convert_to_half(
-            prepared,
-            path,
-            found=load(observed.folder / observed.value.path),
-            samples=calibration.folder / calibration.value.path,
-            exclude=frozenset(
-                excluded_nodes(onnx_file.load(prepared), self.target.quantize.exclude)
-            ),
-            events=self.context.events,
-        )
-        self.context.events.info(
-            f"quantize: FP16: {half.converted} nodes, {len(half.kept)} stay in FP32"
-        )
-        return self._judged(HALF, path, self._options(), baseline, metric, half)
+        excluded = excluded_nodes(onnx_file.load(prepared), self.target.quantize.exclude)
+        with scratch_folder(self.project.build_folder) as name:
+            half = convert_to_half(
+                prepared,
+                path,
+                found=load(observed.folder / observed.value.path),
+                samples=calibration.folder / calibration.value.path,
+                exclude=frozenset(excluded),
+                rounded_path=Path(name) / path.name,
+                events=self.context.events,
+            )
+            tell = self.context.events.info if half.converted else self.context.events.warning
+            tell(f"quantize: {half_words(half)}")
+            return self._judged_as_rounded(half, baseline, metric)
+
+    def _judged_as_rounded(
+        self, half: HalfModel, baseline: tuple[MetricValue, ...], metric: str
+    ) -> Candidate:
+        """By what a GPU would give: a CPU computes much of FP16 in FP32."""
+        try:
+            judged = self._judged(HALF, half.rounded, self._options(), baseline, metric, half)
+        except ModelError as error:
+            raise ModelError(
+                f"in FP16: {error.what}",
+                where=error.where,
+                hint="let data.calibration yield samples like these of data.evaluation: what"
+                " overflows there stays in FP32",
+            ) from error
+        return dataclasses.replace(judged, path=half.path)
 
     def _judged(
         self,
@@ -349,14 +363,7 @@ class _Work:
             folder,
             {
                 **to_record(value),
-                "tried": [
-                    {
-                        "method": c.method,
-                        "accuracy_loss": c.loss,
-                        "metrics": to_record_list(c.judgement.metrics),
-                    }
-                    for c in tried
-                ],
+                "tried": [one.told() for one in tried],
                 **self._layers(tried[0].model if tried else None),
                 "half": half_report(half) if half else None,
                 "audit": {
@@ -388,12 +395,6 @@ class _Work:
     def _layers(self, best: Int8Model | HalfModel | None) -> dict[str, Any]:
         if not isinstance(best, Int8Model):
             return {"tensors": [], "weight_rounding": []}
-        return {
-            "tensors": tensors_told(self.quantizer.found, best.ranges),
-            "weight_rounding": [to_record(one) for one in best.rounding],
-        }
-
-
-def to_record_list(values: tuple[MetricValue, ...]) -> list[dict[str, Any]]:
-    """Metric values as plain JSON types."""
-    return [to_record(value) for value in values]
+        rounding = [to_record(one) for one in best.rounding]
+        tensors = tensors_told(self.quantizer.found, best.ranges)
+        return {"tensors": tensors, "weight_rounding": rounding}

@@ -33,11 +33,14 @@ def convert_to_half(
     found: Mapping[str, Distribution],
     samples: Path,
     exclude: frozenset[str],
+    rounded_path: Path,
     events: EventStream,
     threads: int = 0,
 ) -> HalfModel:
     """Writes the model of the file `prepared` in FP16; inputs and outputs keep their types.
 
+    `rounded_path` gets the same in FP32, rounded wherever FP16 is: a CPU shows by that what a GPU
+    computes.
     `found` is what observe() saw of its tensors; with the same `samples` all others are seen here.
     Nodes named in `exclude` stay in FP32. Raises ModelError where FP16 gives no numbers.
     """
@@ -58,7 +61,8 @@ def convert_to_half(
     onnx_file.save(half, path)
     onnx_file.load(path)
     proof = Proof(reference=prepared, samples=samples, threads=threads)
-    proof.require(rounded(plan).SerializeToString(deterministic=True))
+    onnx_file.save(rounded(plan), rounded_path)
+    proof.require(rounded_path)
     proof.require(path)
     for name, ratio in weakest(proof.worst()).items():
         if ratio < _LOW_SQNR_DB:
@@ -70,6 +74,7 @@ def convert_to_half(
     )
     return HalfModel(
         path=path,
+        rounded=rounded_path,
         kept=kept or (() if plan.half else (KeptInFloat(node="", operator="", reason=_NOTHING),)),
         converted=len(already) + len(plan.half),
         outputs=proof.worst(),

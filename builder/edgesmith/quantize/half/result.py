@@ -31,12 +31,29 @@ class OutputMatch:
 
 @dataclass(frozen=True, kw_only=True)
 class HalfModel:
-    """`converted` counts the nodes that compute in FP16."""
+    """`converted` counts the nodes that compute in FP16.
+
+    The file `rounded` is FP32 and holds what FP16 holds; it is there as long as its folder.
+    """
 
     path: Path
+    rounded: Path
     kept: tuple[KeptInFloat, ...]
     converted: int
     outputs: tuple[OutputMatch, ...]
+
+
+_SHOWN = 3
+
+
+def half_words(model: HalfModel) -> str:
+    """How many nodes are in FP16, and why the first of the others are not, in one line."""
+    left = [one for one in model.kept if one.node]
+    text = f"FP16: {model.converted} nodes, {len(left)} stay in FP32"
+    named = [f"{one.node} ({one.reason})" for one in left[:_SHOWN]]
+    if len(left) > _SHOWN:
+        named.append(f"and {len(left) - _SHOWN} more, named in the quantize stage's report.json")
+    return f"{text}: {'; '.join(named)}" if named else text
 
 
 def half_report(model: HalfModel) -> dict[str, Any]:
