@@ -165,16 +165,17 @@ class Pipeline:
 
         Raises ToolchainError and UsageError.
         """
-        from edgesmith.generate.plugins import require_plugin_files
+        from edgesmith.generate.plugins import require_plugin_libraries
 
+        targets = tuple(targets)
+        for built in map(self.project.target, targets):
+            for provider in built.providers.values():
+                require_plugin_libraries(provider, built.platform)
         if self.dry_run:
             return
-        targets = tuple(targets)
         for target in targets:
             self._target(target)
             self.compiler(target)
-            for provider in self.project.target(target).providers.values():
-                require_plugin_files(provider)
         if not self.context.offline:
             return
         from edgesmith.compile.downloads import require_downloads

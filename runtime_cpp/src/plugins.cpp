@@ -1,41 +1,61 @@
 #include "plugins.hpp"
 
+#include <link.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <mutex>
+#include <tuple>
+
+#include "file.hpp"
 
 namespace edgesmith {
 namespace {
 
-// Where an ELF header tells of the machine: class, byte order, and e_machine.
-constexpr std::size_t kHeaderBytes = 20;
-using ElfHead = std::array<char, kHeaderBytes>;
+using ElfHeader = ElfW(Ehdr);
+using ProgramHeader = ElfW(Phdr);
 
-bool read_head(const std::string& path, ElfHead& head) {
-  std::ifstream file(path, std::ios::binary);
-  return static_cast<bool>(file.read(head.data(), static_cast<std::streamsize>(head.size())));
+/// Reads a value at an offset of a file; false if the file ends before.
+template <typename T>
+bool read_at(const OpenFile& file, std::uint64_t offset, T& value) {
+  return ::pread(file.descriptor.get(), &value, sizeof value, static_cast<off_t>(offset)) ==
+         static_cast<ssize_t>(sizeof value);
+}
+
+/// Whether a library ends before its segments do: the loader would die of reading them.
+bool is_cut_off(const OpenFile& file, const ElfHeader& header) {
+  for (unsigned i = 0; i < header.e_phnum; ++i) {
+    ProgramHeader segment{};
+    const std::uint64_t at = header.e_phoff + std::uint64_t{i} * header.e_phentsize;
+    if (!read_at(file, at, segment)) return true;
+    if (segment.p_filesz > file.bytes || segment.p_offset > file.bytes - segment.p_filesz) {
+      return true;
+    }
+  }
+  return false;
 }
 
 /// What is wrong with a library before the loader sees it; empty if nothing is. The loader says
 /// "no such file" also of a library for another machine.
 std::string problem_of(const std::string& path) {
-  if (!std::ifstream(path)) return "cannot open " + path + ": " + std::strerror(errno);
-  ElfHead head{};
-  ElfHead ours{};
-  if (!read_head(path, head) || std::memcmp(head.data(),
-                                            "\x7f"
-                                            "ELF",
-                                            4) != 0) {
-    return path + " is no library";
-  }
-  if (!read_head("/proc/self/exe", ours)) return {};
-  const bool same =
-      head[4] == ours[4] && head[5] == ours[5] && head[18] == ours[18] && head[19] == ours[19];
-  return same ? std::string() : path + " is for another machine than this one";
+  const Result<OpenFile> file = open_file(path);
+  if (!file) return file.error().message;
+  ElfHeader header{};
+  ElfHeader ours{};
+  // Of a library for a machine of fewer bits these come first, too.
+  const bool is_elf = read_at(*file, 0, header.e_ident) &&
+                      std::memcmp(static_cast<const void*>(header.e_ident), ELFMAG, SELFMAG) == 0;
+  if (!is_elf) return path + " is no library";
+  if (!read_at(*file, 0, header)) return path + " is cut off";
+  const Result<OpenFile> program = open_file("/proc/self/exe");
+  if (!program || !read_at(*program, 0, ours)) return {};
+  const auto kind = [](const ElfHeader& one) {
+    return std::tuple(one.e_ident[EI_CLASS], one.e_ident[EI_DATA], one.e_machine);
+  };
+  if (kind(header) != kind(ours)) return path + " is for another machine than this one";
+  return is_cut_off(*file, header) ? path + " is cut off" : std::string();
 }
 
 /// The libraries that this process has loaded; each stays to the end of the process.

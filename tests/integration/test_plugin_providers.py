@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform as host
 import shutil
 import subprocess
@@ -57,6 +58,9 @@ def libraries(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> 
     for name, sources in LIBRARIES.items():
         compile_plugin(folder / name, sources, HERE, headers)
     compile_plugin(folder / "libarm.so", LIBRARIES["libno_provider.so"], ARM, headers)
+    whole = (folder / "libsample_provider.so").read_bytes()
+    (folder / "half.so").write_bytes(whole[: len(whole) // 2])
+    os.mkfifo(folder / "pipe.so")
     (folder / "words.so").write_text("not a library at all, but long enough to be one\n")
     return folder
 
@@ -264,11 +268,13 @@ def test_a_failure_to_run_is_told_and_never_green(by_sample: Callable[..., Said]
 @pytest.mark.parametrize(
     ("library", "says"),
     [
-        ("nowhere.so", "cannot open {folder}/nowhere.so: No such file or directory"),
+        ("nowhere.so", "cannot read {folder}/nowhere.so: No such file or directory"),
         ("libarm.so", "{folder}/libarm.so is for another machine than this one"),
         ("words.so", "{folder}/words.so is no library"),
         ("libno_provider.so", "the library is no execution provider (it has no CreateEpFactories)"),
-        (".", "{folder} is no library"),
+        (".", "cannot read {folder}: it is not a regular file"),
+        ("pipe.so", "cannot read {folder}/pipe.so: it is not a regular file"),
+        ("half.so", "{folder}/half.so is cut off"),
     ],
 )
 def test_a_library_that_can_not_be_used(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from edgesmith.errors import UsageError
-from edgesmith.generate.plugins import plugin_digests
+from edgesmith.generate.plugins import plugin_digests, require_plugin_libraries
+from edgesmith.platforms import load_platforms
 from edgesmith.project.load import load_project
 from edgesmith.project.project import Target
 from edgesmith.providers import load_providers, option_text
@@ -251,3 +254,23 @@ def test_files_of_a_plugin_are_there_and_have_names_of_their_own(project_file: P
     again = load_project(project_file, {}).target("host").providers["npu"]
     with pytest.raises(UsageError, match=r"two files are called libnpu\.so"):
         plugin_digests(again)
+
+
+def test_plugins_are_libraries_for_the_targets_machines(project_file: Path) -> None:
+    plain = '[plugins.npu]\nlibrary = "npu.so"\n'
+    library = project_file.parent / "npu.so"
+    built = target(project_file, "linux-x86_64", plain, keys="provider = 'npu'")
+    wrong = {"0 bytes": b"", "a text": b"not a library", "cut off": b"\x7fELF\x02\x01\x01"}
+    for content in wrong.values():
+        library.write_bytes(content)
+        with pytest.raises(UsageError, match="no library") as caught:
+            require_plugin_libraries(built.providers["npu"], built.platform)
+        assert "plugins.npu.library" in caught.value.where
+    shutil.copy(Path(sys.executable).resolve(), library)
+    require_plugin_libraries(built.providers["npu"], built.platform)
+    with pytest.raises(UsageError, match=r"is for EM_X86_64, 64 bits, and linux-aarch64 is"):
+        require_plugin_libraries(built.providers["npu"], load_platforms()["linux-aarch64"])
+    library.unlink()
+    library.mkdir()
+    with pytest.raises(UsageError, match="it is no file"):
+        require_plugin_libraries(built.providers["npu"], built.platform)

@@ -225,7 +225,7 @@ def _self_test(
     command = Command(
         argv=[folder / "bin" / "harness", "verify"],
         purpose="the bundle's self-test on this machine",
-        hint="the compiled program disagrees with the reference outputs: see its message",
+        hint="mend what it says: outputs that are not the references', or what a provider is given",
         timeout_s=_SELF_TEST_TIMEOUT_S + release_bytes / _SLOWEST_BYTES_PER_S,
         error=HarnessError,
         env={},

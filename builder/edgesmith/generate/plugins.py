@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesmith.errors import UsageError
+from edgesmith.errors import ToolchainError, UsageError
 from edgesmith.files import copy_file, host_file_errors
 from edgesmith.hashing import sha256_file
+from edgesmith.platforms import Platform
 from edgesmith.providers import Plugin, Provider
 
 
@@ -20,6 +21,42 @@ class _File:
     path: Path
     place: str
 
+    @property
+    def where(self) -> str:
+        return f"{self.key}, {self.path}"
+
+    @property
+    def is_library(self) -> bool:
+        return self.place.startswith("plugins/")
+
+
+def require_plugin_libraries(provider: Provider, platform: Platform) -> None:
+    """Raises UsageError for what is no library of the platform's machines, and as
+    `require_plugin_files` does."""
+    from edgesmith.bundle.elf import read_elf
+
+    require_plugin_files(provider)
+    wanted = platform.elf
+    for file in _files(provider.plugin):
+        if not file.is_library:
+            continue
+        try:
+            with host_file_errors(file.path):
+                elf = read_elf(file.path.parent, file.path.name)
+        except ToolchainError as error:
+            raise UsageError(
+                f"no library: {error.what}",
+                where=file.where,
+                hint="name the library itself, whole, as its maker built it for Linux",
+            ) from error
+        if (elf.machine, elf.bits) != (wanted.machine, wanted.bits):
+            raise UsageError(
+                f"the library is for {elf.machine}, {elf.bits} bits, and {platform.name} is"
+                f" {wanted.machine}, {wanted.bits} bits",
+                where=file.where,
+                hint="name the one that its maker built for these machines",
+            )
+
 
 def require_plugin_files(provider: Provider) -> None:
     """Raises UsageError for a file that is not there or a name that two files have."""
@@ -27,8 +64,8 @@ def require_plugin_files(provider: Provider) -> None:
     for file in _files(provider.plugin):
         if not file.path.is_file():
             raise UsageError(
-                "there is no such file",
-                where=f"{file.key}, {file.path}",
+                "it is no file" if file.path.exists() else "there is no such file",
+                where=file.where,
                 hint="name the files of the plugin, relative to the project file",
             )
         if file.place in seen:
