@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
+
+_INTEGER = re.compile(r"-?[0-9]+")
 
 OptionValue = str | int | float | bool
 
@@ -24,6 +27,9 @@ class ProviderFacts:
     graph_optimization_level: str
     defaults: Mapping[str, str]
     options: tuple[str, ...]
+    integers: frozenset[str]
+    switches: frozenset[str]
+    folders: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +99,9 @@ def load_providers() -> Mapping[str, ProviderFacts]:
             graph_optimization_level=table["graph_optimization_level"],
             defaults=MappingProxyType(table["defaults"]),
             options=tuple(table["options"]),
+            integers=frozenset(table["integers"]),
+            switches=frozenset(table["switches"]),
+            folders=frozenset(table["folders"]),
         )
         for name, table in tomllib.loads(text).items()
     })  # fmt: skip
@@ -106,6 +115,21 @@ def with_helpers(name: str) -> tuple[str, ...]:
 def with_cpu(names: Iterable[str]) -> tuple[str, ...]:
     """Providers of a runtime in their order: the cpu is in every one, and takes what is left."""
     return tuple(dict.fromkeys((*(name for name in names if name != "cpu"), "cpu")))
+
+
+_SWITCH = {"0", "1", "true", "false"}
+
+
+def option_wish(facts: ProviderFacts, option: str, value: OptionValue) -> str:
+    """What the option takes where `value` is none of that; empty where it is."""
+    text = option_text(value)
+    if option in facts.integers and (isinstance(value, bool) or not _INTEGER.fullmatch(text)):
+        return "a whole number"
+    if option in facts.switches and text.lower() not in _SWITCH:
+        return "true or false"
+    if option in facts.folders and not text.startswith("/"):
+        return "a folder of the device that starts with /; bench.engine_cache is safer"
+    return ""
 
 
 def option_text(value: OptionValue) -> str:

@@ -207,6 +207,32 @@ def test_mistakes_name_their_key(
         assert words in f"{caught.value.what}\n"
 
 
+@pytest.mark.parametrize(
+    ("platform", "option", "says"),
+    [
+        (OPENVINO, 'openvino.num_streams = "abc"', "found 'abc', takes a whole number"),
+        (OPENVINO, "openvino.num_streams = true", "found true, takes a whole number"),
+        (OPENVINO, "openvino.num_streams = 1.5", "found 1.5, takes a whole number"),
+        (OPENVINO, 'openvino.cache_dir = "here"', "takes a folder of the device that starts with"),
+        (CUDA, 'cuda.use_tf32 = "yes"', "found 'yes', takes true or false"),
+        (CUDA, "cuda.device_id = true", "found true, takes a whole number"),
+    ],
+)
+def test_values_of_options_are_what_they_take(
+    project_file: Path, platform: str, option: str, says: str
+) -> None:
+    write(project_file, platform, "", keys=f"providers.{option}")
+    with pytest.raises(UsageError) as caught:
+        load_project(project_file, {})
+    key = option.partition(" ")[0]
+    assert f"providers.{key}: " in caught.value.what and says in caught.value.what
+
+
+def test_checked_options_are_options() -> None:
+    for facts in load_providers().values():
+        assert facts.integers | facts.switches | facts.folders <= set(facts.options)
+
+
 @pytest.mark.parametrize(("name", "says"), [("cuda", "have it"), ("cpuu", "did you mean 'cpu'?")])
 def test_a_device_measures_by_providers_of_its_target(
     project_file: Path, name: str, says: str

@@ -11,7 +11,14 @@ from edgesmith.platforms import Platform, load_platforms
 from edgesmith.project.provider_settings import PluginSettings
 from edgesmith.project.settings import ProjectSettings
 from edgesmith.project.wording import shown, suggestion
-from edgesmith.providers import Plugin, Provider, load_providers, option_text, with_cpu
+from edgesmith.providers import (
+    Plugin,
+    Provider,
+    load_providers,
+    option_text,
+    option_wish,
+    with_cpu,
+)
 
 Finding = tuple[tuple[int | str, ...], str]
 
@@ -124,8 +131,11 @@ def _option_findings(
     place: tuple[str, ...], provider: str, options: Mapping[str, Any]
 ) -> Iterator[Finding]:
     facts = load_providers()
-    for option in options:
+    for option, value in options.items():
         if option in facts[provider].options:
+            is_value = isinstance(value, str | int | float | bool)
+            if is_value and (wish := option_wish(facts[provider], option, value)):
+                yield (*place, option), f"found {shown(value)}, takes {wish}"
             continue
         others = [name for name, one in facts.items() if option in one.options]
         if others:
