@@ -230,4 +230,15 @@ std::string short_reason(const std::string& message) {
   return text;
 }
 
+Error run_error(const std::string& provider, const std::exception& failure) {
+  const auto* by_runtime = dynamic_cast<const Ort::Exception*>(&failure);
+  const bool refused =
+      by_runtime != nullptr && by_runtime->GetOrtErrorCode() == ORT_INVALID_ARGUMENT;
+  if (provider == "cpu" || refused) {
+    return {ErrorCode::kModelOrData, std::string("inference failed: ") + failure.what()};
+  }
+  return {ErrorCode::kHarness,
+          "inference by provider '" + provider + "' failed: " + failure.what()};
+}
+
 }  // namespace edgesmith

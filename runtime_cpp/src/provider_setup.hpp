@@ -37,4 +37,8 @@ bool refuses_options(const std::string& message);
 /// One line of what ONNX Runtime says when a provider cannot be used.
 std::string short_reason(const std::string& message);
 
+/// What a failed inference is: a value that no operator takes is the samples' fault; a GPU without
+/// memory is neither theirs nor the model's.
+Error run_error(const std::string& provider, const std::exception& failure);
+
 }  // namespace edgesmith

@@ -20,19 +20,6 @@ Ort::MemoryInfo memory_at(const MemoryPlace& place) {
   return {place.name.c_str(), OrtDeviceAllocator, place.device, OrtMemTypeDefault};
 }
 
-/// A value that no operator takes is the samples' fault; a GPU without memory is neither theirs nor
-/// the model's.
-Error run_error(const std::string& provider, const std::exception& failure) {
-  const auto* by_runtime = dynamic_cast<const Ort::Exception*>(&failure);
-  const bool refused =
-      by_runtime != nullptr && by_runtime->GetOrtErrorCode() == ORT_INVALID_ARGUMENT;
-  if (provider == "cpu" || refused) {
-    return model_error(std::string("inference failed: ") + failure.what());
-  }
-  return {ErrorCode::kHarness,
-          "inference by provider '" + provider + "' failed: " + failure.what()};
-}
-
 }  // namespace
 
 struct Session::State {
@@ -125,6 +112,10 @@ Status Session::State::keep_engines(Loaded& loaded, const std::string& model_pat
   const bool is_set = std::any_of(options.begin(), options.end(), [&](const auto& option) {
     return first.options.count(option.first) != 0;
   });
+  if (is_set && !settings.engine_cache.empty() && settings.engine_cache != "off") {
+    return Error{ErrorCode::kUsage, "provider '" + first.name + "' has options of its own for " +
+                                        "kept engines: leave them or the engine cache out"};
+  }
   if (root.empty() || options.empty() || is_set) return Done{};
   auto facts = engine_facts(first.name, OrtGetApiBase()->GetVersionString());
   if (first.name == "tensorrt" && facts["TensorRT"].empty()) return Done{};

@@ -55,14 +55,24 @@ std::string accuracy_cell(const json& run) {
   return "-";
 }
 
-/// Whoever reads only the table must not take one provider's figures for another's.
-std::string fallback_lines(const json& effective) {
+/// Fallbacks, and nodes that another provider took: whoever reads only the table must not take one
+/// provider's figures for another's.
+std::string provider_lines(const json& effective) {
   std::string text;
   for (const json& one : effective.value("fallbacks", json::array())) {
     const ProviderFallback fallback{one["provider"].get<std::string>(),
                                     one["reason"].get<std::string>()};
     text +=
         "  " + printable(fallback_words(fallback, effective["provider"].get<std::string>())) + "\n";
+  }
+  const json elsewhere = effective.value("elsewhere", json::object());
+  for (const auto& [provider, types] : elsewhere.items()) {
+    std::string nodes;
+    for (const auto& [type, count] : types.items()) {
+      nodes +=
+          (nodes.empty() ? "" : ", ") + std::to_string(count.get<std::uint64_t>()) + " " + type;
+    }
+    text += "  " + printable("of its nodes " + provider + " runs " + nodes) + "\n";
   }
   return text;
 }
@@ -134,7 +144,7 @@ std::string report_table(const json& report) {
                           : "-",
                8) +
         padded(accuracy_cell(run), 14) + run["verdict"].get<std::string>() + "\n";
-    if (run["effective"].is_object()) text += fallback_lines(run["effective"]);
+    if (run["effective"].is_object()) text += provider_lines(run["effective"]);
     if (run["error"].is_object()) {
       text += "  " + printable(run["error"]["message"].get<std::string>()) + "\n";
     }

@@ -35,6 +35,12 @@ Status check_fits(const Options& options, const ProviderSettings& one) {
     return Error{ErrorCode::kUsage, "provider 'cpu' is ONNX Runtime's own; call that of " +
                                         one.library + " otherwise"};
   }
+  const auto type = options.provider_device.find("type");
+  if (type != options.provider_device.end() && type->second != "cpu" && type->second != "gpu" &&
+      type->second != "npu") {
+    return Error{ErrorCode::kUsage,
+                 "--provider-device type=" + type->second + ": a type is cpu, gpu or npu"};
+  }
   if (one.library.empty() && !options.provider_device.empty()) {
     return Error{ErrorCode::kUsage, "--provider-device is for plugins; '" + one.name + "' is none"};
   }
