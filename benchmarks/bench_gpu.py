@@ -23,6 +23,9 @@ ROUNDS, SECONDS, LIMIT = 7, 3.0, 1.05
 
 def main(bundle: Path) -> int:
     """Prints p50 of both sides and their ratio for each variant; 1 when a limit is missed."""
+    if not (bundle / "manifest.json").is_file():
+        print(f"{bundle} is no bundle: it has no manifest.json", file=sys.stderr)
+        return 2
     manifest = json.loads((bundle / "manifest.json").read_text())
     held = True
     for variant in manifest["variants"]:

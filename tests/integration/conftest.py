@@ -86,5 +86,6 @@ def cuda_arm_bundle(accelerated: Edgesmith) -> Path:
 
 
 def build_target(project: Edgesmith, target: str) -> Path:
-    project.ok("build", "--target", target)
+    said = project.ok("build", "--target", target).err
+    (project.folder / f"{target}.log").write_text(said)
     return project.folder / "build" / "digits" / target / "bundle"

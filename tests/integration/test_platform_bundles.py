@@ -162,6 +162,14 @@ def test_the_example_program_says_it_too(cuda_bundle: Path) -> None:
 
 
 @without_gpu
+def test_a_build_says_who_ran_its_self_test(accelerated: Edgesmith, cuda_bundle: Path) -> None:
+    del cuda_bundle
+    said = (accelerated.folder / "cuda.log").read_text()
+    line = FALLBACK.format("tensorrt", "libcublas.so.13").removeprefix("harness: ")
+    assert f"self-test on this machine: {line}" in said
+
+
+@without_gpu
 def test_the_report_shows_what_was_not_used(accelerated: Edgesmith, cuda_bundle: Path) -> None:
     del cuda_bundle
     accelerated.ok("flash", "--device", "gpu")

@@ -230,7 +230,10 @@ def _self_test(
         error=HarnessError,
         env={},
     )
-    run(command, events=events)
+    for line in run(command, events=events).output.splitlines():
+        # Such as a GPU that only devices have, or an engine that this runtime was built without.
+        if line.startswith("harness: provider "):
+            events.info(f"self-test on this machine: {line.removeprefix('harness: ')}")
 
 
 def _bundle(folder: Path, manifest: Manifest, request: BundleRequest) -> Bundle:

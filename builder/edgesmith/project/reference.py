@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from edgesmith.project import bench_settings, platform_settings, settings
+from edgesmith.project import bench_settings, platform_settings, provider_settings, settings
 
 SCHEMA_FILE = "builder/edgesmith/project/project.schema.json"
 PAGE_FILE = "docs/project-file.md"
@@ -33,6 +33,7 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("bench.scenarios", bench_settings.ScenarioSettings),
     ("gates", settings.GateSettings),
     ("targets.NAME", settings.TargetSettings),
+    ("plugins.NAME", provider_settings.PluginSettings),
     ("platforms.NAME", platform_settings.PlatformSettings),
     ("platforms.NAME.wheel", platform_settings.WheelSettings),
     ("devices.NAME", settings.DeviceSettings),

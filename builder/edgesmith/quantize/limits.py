@@ -54,9 +54,15 @@ def require_budget(quantized: QuantizedModel, project: Project) -> None:
     raise GateError(
         f"{_title(quantized)} loses {quantized.accuracy_loss:.4g} in {quantized.accuracy_metric},"
         f" the budget is {quantized.accuracy_budget:.4g}"
-        f" (best calibration: {quantized.calibration_method})",
+        f"{_best(quantized)}",
         where=f"{project.file}, quantize.accuracy_budget, target '{quantized.target}'",
         hint="see that calibration yields what evaluation does (quantize/report.json tells each"
         " tensor's range), give more calibration samples, keep sensitive layers in float with"
         ' [quantize] exclude, raise the budget, or set precision = "fp32"',
     )
+
+
+def _best(quantized: QuantizedModel) -> str:
+    """FP16 has one way alone."""
+    method = quantized.calibration_method
+    return "" if method == "fp16" else f" (best calibration: {method})"
