@@ -238,7 +238,7 @@ Error run_error(const std::string& provider, const std::exception& failure) {
     return {ErrorCode::kModelOrData, std::string("inference failed: ") + failure.what()};
   }
   return {ErrorCode::kHarness,
-          "inference by provider '" + provider + "' failed: " + failure.what()};
+          "inference by provider '" + provider + "' failed: " + short_reason(failure.what())};
 }
 
 }  // namespace edgesmith

@@ -95,7 +95,8 @@ def _measured_by_none(raw: Mapping[str, Any], known: set[str]) -> Iterator[Findi
     """`[bench]` is for all targets: each measures by those of the providers that it has."""
     for index, one in _listed(_table(raw, "bench")):
         if known and one not in known:
-            finding = f"found {shown(one)}, which no target has; {suggestion(one, known)}"
+            words = _where_else(one) or suggestion(one, known)
+            finding = f"found {shown(one)}, which no target has; {words}"
             yield ("bench", "providers", index), finding
 
 
