@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from edgesmith.quantize.half.result import HalfModel, KeptInFloat
 from edgesmith.quantize.half.rewriting import in_half
 from edgesmith.quantize.half.rounding import rounded
 from edgesmith.quantize.half.settling import Settling
+
+if TYPE_CHECKING:
+    import onnx
 
 _LOW_SQNR_DB = 30.0
 _MEANT = "the model computes in FP16 already: what it computes in FP32 is meant to be"
@@ -67,17 +71,23 @@ def convert_to_half(
     for name, ratio in weakest(proof.worst()).items():
         if ratio < _LOW_SQNR_DB:
             events.warning(f"quantize: in FP16 the output '{name}' has {ratio:.0f} dB of FP32's")
-    kept = tuple(
-        KeptInFloat(node=one.name, operator=one.op_type, reason=reasons[one.name])
-        for one in nodes
-        if one.name in reasons
-    )
     return HalfModel(
         path=path,
         rounded=rounded_path,
-        kept=kept or (() if plan.half else (KeptInFloat(node="", operator="", reason=_NOTHING),)),
+        kept=_kept([one for one in nodes if one.name in reasons], reasons, plan),
         converted=len(already) + len(plan.half),
         outputs=proof.worst(),
+    )
+
+
+def _kept(
+    nodes: Sequence[onnx.NodeProto], reasons: Mapping[str, str], plan: Plan
+) -> tuple[KeptInFloat, ...]:
+    """The nodes with their reasons; where nothing was in FP32, that."""
+    if not nodes and not plan.half:
+        return (KeptInFloat(node="", operator="", reason=_NOTHING),)
+    return tuple(
+        KeptInFloat(node=one.name, operator=one.op_type, reason=reasons[one.name]) for one in nodes
     )
 
 

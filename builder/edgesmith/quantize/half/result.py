@@ -51,6 +51,7 @@ def half_words(model: HalfModel) -> str:
     left = [one for one in model.kept if one.node]
     text = f"FP16: {model.converted} nodes, {len(left)} stay in FP32"
     named = [f"{one.node} ({one.reason})" for one in left[:_SHOWN]]
+    named += [one.reason for one in model.kept if not one.node]
     if len(left) > _SHOWN:
         named.append(f"and {len(left) - _SHOWN} more, named in the quantize stage's report.json")
     return f"{text}: {'; '.join(named)}" if named else text
