@@ -378,7 +378,7 @@ def check_latency(latency: Any, processes: list[Array]) -> None:
     assert latency["outliers"]["count"] == ref.outlier_count(pooled)
     assert sum(latency["histogram"]["counts"]) == len(pooled)
     for name, found in latency["percentiles"].items():
-        value, interval, effective = ref.percentile(processes, float(name) / 100)
+        value, interval, effective = ref.percentile(processes, round(float(name) / 100, 6))
         assert found["effective_count"] == effective
         assert_measured(found, value, interval)
         if value is None:

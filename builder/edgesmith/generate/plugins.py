@@ -33,6 +33,8 @@ class _File:
 def require_plugin_libraries(provider: Provider, platform: Platform) -> None:
     """Raises UsageError for what is no library of the platform's machines, and as
     `require_plugin_files` does."""
+    if provider.plugin is None:
+        return
     from edgesmith.bundle.elf import read_elf
 
     require_plugin_files(provider)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import onnx
+from typing import TYPE_CHECKING, Any
 
 from edgesmith.model import onnx_file
 from edgesmith.project.project import Target
 from edgesmith.values import MetricValue, SessionOptions, Variant
+
+if TYPE_CHECKING:
+    import onnx
 
 HALF = "fp16"
 DYNAMIC = "int8-dynamic"
