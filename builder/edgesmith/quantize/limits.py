@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgesmith.errors import GateError, ModelError
 from edgesmith.project.project import Project, Target
+from edgesmith.quantize.variants import HALF
 from edgesmith.values import ExportedModel, QuantizedModel, SimplifiedModel
 
 _SMALL_BITS = 32
@@ -65,4 +66,4 @@ def require_budget(quantized: QuantizedModel, project: Project) -> None:
 def _best(quantized: QuantizedModel) -> str:
     """FP16 has one way alone."""
     method = quantized.calibration_method
-    return "" if method == "fp16" else f" (best calibration: {method})"
+    return "" if method == HALF else f" (best calibration: {method})"

@@ -5,7 +5,8 @@
 
 #include "factory_base.hpp"
 
-// The names are those that ONNX Runtime looks for, so the rule for ours is off.
+// The names are those that ONNX Runtime looks for, so the rule for ours is off. A library includes
+// this once, so the functions may be defined here.
 // NOLINTBEGIN(readability-identifier-naming, misc-definitions-in-headers)
 extern "C" {
 
